@@ -1,0 +1,149 @@
+"""The identity that a run signs in with, found as azure-native finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jwt
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.pipeline.policies import HeadersPolicy
+from azure.identity.aio import (
+    AzureCliCredential,
+    CertificateCredential,
+    ClientAssertionCredential,
+    ClientSecretCredential,
+    DefaultAzureCredential,
+    ManagedIdentityCredential,
+)
+
+from cloud.endpoints import CloudError, Endpoints
+
+STACK_SETTINGS = {
+    "environment": "ARM_ENVIRONMENT",
+    "metadataHost": "ARM_METADATA_HOSTNAME",
+    "disableInstanceDiscovery": "ARM_DISABLE_INSTANCE_DISCOVERY",
+    "tenantId": "ARM_TENANT_ID",
+    "subscriptionId": "ARM_SUBSCRIPTION_ID",
+    "clientId": "ARM_CLIENT_ID",
+    "clientCertificatePath": "ARM_CLIENT_CERTIFICATE_PATH",
+    "useOidc": "ARM_USE_OIDC",
+    "oidcAudience": "ARM_OIDC_AUDIENCE",
+    "oidcTokenFilePath": "ARM_OIDC_TOKEN_FILE_PATH",
+    "useMsi": "ARM_USE_MSI",
+    "useDefaultAzureCredential": "ARM_USE_DEFAULT_AZURE_CREDENTIAL",
+}
+"""The settings of `azure-native:` that may stand in a stack's file, and the environment variable of each."""
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who a token speaks for, in the words of Azure role assignments."""
+
+    object_id: str
+    tenant_id: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Where to sign in and how, from a stack's settings and the environment.
+
+    Holds credentials in `variables` (client secret, tokens): they stay in memory, and are left out of `repr`.
+    """
+
+    variables: Mapping[str, str] = field(repr=False)
+
+    @classmethod
+    def found(cls, environ: Mapping[str, str], stack_settings: Mapping[str, str] | None = None) -> Identity:
+        """Return the identity that `environ` describes; `stack_settings` (see STACK_SETTINGS) come before it."""
+        settings = {STACK_SETTINGS[name]: value for name, value in (stack_settings or {}).items() if value}
+        return cls({**environ, **settings})
+
+    @property
+    def environment(self) -> str:
+        """The cloud's name; `public` unless told."""
+        return self._get("ARM_ENVIRONMENT") or self._get("AZURE_ENVIRONMENT") or "public"
+
+    @property
+    def metadata_host(self) -> str | None:
+        """The host that describes the cloud, where it is none of the named ones."""
+        return self._get("ARM_METADATA_HOSTNAME")
+
+    def credential(self, endpoints: Endpoints) -> AsyncTokenCredential:
+        """Return a new credential, with no token cached, by the first way that is configured.
+
+        The order is azure-native's: default credential, client certificate, client secret, OIDC, managed identity,
+        Azure CLI. Raises CloudError if a way is chosen but lacks something.
+        """
+        common: dict[str, Any] = {
+            "authority": endpoints.authority,
+            "disable_instance_discovery": bool(self.metadata_host) or self._flag("ARM_DISABLE_INSTANCE_DISCOVERY"),
+        }
+        if self._flag("ARM_USE_DEFAULT_AZURE_CREDENTIAL"):
+            return DefaultAzureCredential(authority=endpoints.authority)
+        if path := self._get("ARM_CLIENT_CERTIFICATE_PATH"):
+            return CertificateCredential(
+                *self._application("a client certificate"),
+                path,
+                password=self._get("ARM_CLIENT_CERTIFICATE_PASSWORD"),
+                **common,
+            )
+        if secret := self._get("ARM_CLIENT_SECRET"):
+            return ClientSecretCredential(*self._application("a client secret"), secret, **common)
+        if self._flag("ARM_USE_OIDC"):
+            return ClientAssertionCredential(*self._application("OIDC"), self._assertion, **common)
+        if self._flag("ARM_USE_MSI"):
+            return ManagedIdentityCredential(client_id=self._get("ARM_CLIENT_ID"))
+        return AzureCliCredential(tenant_id=self._get("ARM_TENANT_ID") or "")
+
+    def _get(self, variable: str) -> str | None:
+        return self.variables.get(variable) or None
+
+    def _flag(self, variable: str) -> bool:
+        return (self._get(variable) or "").lower() in {"true", "1"}
+
+    def _application(self, way: str) -> tuple[str, str]:
+        tenant, client = self._get("ARM_TENANT_ID"), self._get("ARM_CLIENT_ID")
+        if not tenant or not client:
+            missing = "ARM_CLIENT_ID" if tenant else "ARM_TENANT_ID"
+            raise CloudError(f"Signing in with {way} needs {missing}, which is not set. Nothing was asked. Set it.")
+        return tenant, client
+
+    def _assertion(self) -> str:
+        if token := self._get("ARM_OIDC_TOKEN"):
+            return token
+        if path := self._get("ARM_OIDC_TOKEN_FILE_PATH"):
+            return Path(path).read_text(encoding="utf-8").strip()
+        return self._github_assertion()
+
+    def _github_assertion(self) -> str:
+        # azure-identity calls for the assertion synchronously, and only when a token is needed: about once an hour.
+        from azure.core import PipelineClient
+        from azure.core.rest import HttpRequest
+
+        url = self._get("ARM_OIDC_REQUEST_URL") or self._get("ACTIONS_ID_TOKEN_REQUEST_URL")
+        token = self._get("ARM_OIDC_REQUEST_TOKEN") or self._get("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+        if not url or not token:
+            raise CloudError(
+                "ARM_USE_OIDC is set, but there is no token to sign in with. Nothing was asked. Set ARM_OIDC_TOKEN or "
+                "ARM_OIDC_TOKEN_FILE_PATH; on GitHub give the job `permissions: id-token: write`."
+            )
+        audience = self._get("ARM_OIDC_AUDIENCE") or "api://AzureADTokenExchange"
+        headers = HeadersPolicy({"Authorization": f"Bearer {token}", "Accept": "application/json"})
+        with PipelineClient[HttpRequest, Any](base_url=url, policies=[headers]) as client:
+            response = client.send_request(HttpRequest("GET", url, params={"audience": audience}))
+            response.raise_for_status()
+            return str(response.json()["value"])
+
+
+def principal_of(token: str) -> Principal:
+    """Return who an access token of Entra ID speaks for, from its claims `oid`, `tid` and `idtyp`.
+
+    The token is one that Entra just gave to us over TLS, so its signature is not checked again.
+    """
+    claims = jwt.decode(token, options={"verify_signature": False})
+    person = claims.get("idtyp") == "user" or "scp" in claims
+    return Principal(object_id=claims["oid"], tenant_id=claims["tid"], kind="User" if person else "ServicePrincipal")

@@ -1,0 +1,90 @@
+"""Who may do what on a vault: Azure's built-in roles, assigned on exactly the scope that needs them.
+
+An assignment's name is derived from scope, role and principal, so that a killed run finds its own again. Whoever runs
+the first `up` is taken where nobody is named, and stays: a later run by somebody else changes nothing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import pulumi
+from pulumi_azure_native import authorization
+
+_NAMES = uuid.UUID("6f0fbb2c-6f3c-5f0e-9d0a-6d1f6f1d2a51")
+
+
+class VaultRole(Enum):
+    """Azure's built-in roles that this program assigns: title and role definition."""
+
+    CERTIFICATES_OFFICER = ("Key Vault Certificates Officer", "a4417e6f-fecd-4de8-b567-7b0420556985")
+    CRYPTO_USER = ("Key Vault Crypto User", "12338af0-0e69-4776-bea7-57ae8d297424")
+    SECRETS_USER = ("Key Vault Secrets User", "4633458b-17de-408a-b874-0445c86b69e6")
+
+    @property
+    def title(self) -> str:
+        """The role's name as Azure shows it."""
+        return self.value[0]
+
+    @property
+    def definition(self) -> str:
+        """The role definition's GUID, the same in every tenant."""
+        return self.value[1]
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Somebody or something in Entra ID: object ID, and `User`, `Group` or `ServicePrincipal`.
+
+    `first_caller`: it is there because it ran the first `up`, and it stays whoever runs the next.
+    """
+
+    object_id: str
+    kind: str
+    first_caller: bool = False
+
+    @property
+    def label(self) -> str:
+        """Tells it from others in a resource's name: an object ID's first block, or `first-caller`."""
+        return "first-caller" if self.first_caller else self.object_id.partition("-")[0]
+
+    @property
+    def key(self) -> str:
+        """Tells it from others in an assignment's derived name."""
+        return "first-caller" if self.first_caller else self.object_id
+
+
+def assign(
+    name: str,
+    role: VaultRole,
+    scope: pulumi.Input[str],
+    principals: Sequence[Principal],
+    subscription_id: str,
+    parent: pulumi.Resource,
+) -> list[authorization.RoleAssignment]:
+    """Declare `role` on `scope` for each principal; logical names begin with `name`."""
+    assignments = []
+    for principal in principals:
+        assignment_name = pulumi.Output.all(scope, role.definition, principal.key).apply(
+            lambda parts: str(uuid.uuid5(_NAMES, "|".join(parts).lower()))
+        )
+        assignments.append(
+            authorization.RoleAssignment(
+                f"{name}-{role.name.lower().replace('_', '-')}-{principal.label}",
+                scope=scope,
+                role_assignment_name=assignment_name,
+                role_definition_id=(
+                    f"/subscriptions/{subscription_id}/providers/Microsoft.Authorization/roleDefinitions/{role.definition}"
+                ),
+                principal_id=principal.object_id,
+                principal_type=principal.kind,
+                opts=pulumi.ResourceOptions(
+                    parent=parent,
+                    ignore_changes=["principalId", "principalType"] if principal.first_caller else None,
+                ),
+            )
+        )
+    return assignments

@@ -1,0 +1,169 @@
+"""`python -m deploy`: the command line, which puts the room's modules together."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from deploy import directory
+from deploy.checks import problems, warnings
+from deploy.composition import compose
+from deploy.outputs import Outputs
+from deploy.problem import DeployError, Problem
+from deploy.stack import azure_settings, read_outputs
+from deploy.summary import summarise
+
+if TYPE_CHECKING:
+    from deploy.keys import Keys
+
+_PLAIN_WIDTH = 120
+
+_stack = click.option("--stack", required=True, metavar="NAME", help="The Pulumi stack.")
+_directory = click.option(
+    "--directory",
+    "deploy_directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".deploy"),
+    show_default=True,
+    metavar="PATH",
+    help="Where the stacks' directories are.",
+)
+
+
+@click.group()
+def main() -> None:
+    """Files for Temporal's server, UI, CLI and workers, from a stack's outputs and the keys in Key Vault.
+
+    Run it in the project's folder.
+    """
+    # What the Azure SDKs log as a warning is in the message that follows.
+    logging.getLogger("azure").addHandler(logging.NullHandler())
+
+
+@main.command()
+@_stack
+@click.option(
+    "--root",
+    metavar="PATH",
+    help="Where the consumers see the stack's directory, such as a mount point in their containers. "
+    "[default: where it is written]",
+)
+@click.option("--only", multiple=True, metavar="CONSUMER", help="server, ui, cli or workers/NAME; repeatable.")
+@click.option("--inline", is_flag=True, help="Put certificates and keys into the variables, for want of mounts.")
+@click.option(
+    "--wait",
+    "wait_seconds",
+    type=click.FloatRange(min=0),
+    default=0,
+    metavar="SECONDS",
+    help="How long to wait for a role on a secret: a new one takes minutes to arrive.",
+)
+@click.option(
+    "--config-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="PATH",
+    help="The stack's file, for its azure-native settings. [default: Pulumi.NAME.yaml]",
+)
+@_directory
+def write(
+    stack: str,
+    root: str | None,
+    only: tuple[str, ...],
+    inline: bool,
+    wait_seconds: float,
+    config_file: Path | None,
+    deploy_directory: Path,
+) -> None:
+    """Write the consumers' directories, after everything in them has been checked."""
+    if root is not None and not PurePosixPath(root).is_absolute():
+        raise click.BadParameter("must be absolute: consumers start in different folders.", param_hint="--root")
+    base = _base(deploy_directory, stack)
+    config_file = config_file or Path(f"Pulumi.{base.name}.yaml")
+    with directory.locked(base, lambda: _tell(f"Waiting for another `deploy write` to {base}.")):
+        outputs = read_outputs(stack, Path(), show_secrets=True)
+        consumers = _chosen(outputs, only)
+        keys = asyncio.run(_keys(outputs, consumers, config_file, wait_seconds))
+        now = datetime.now(UTC)
+        if found := [*keys.problems, *problems(outputs, keys.found, consumers, now)]:
+            raise _refusal(found, consumers, base)
+        files = compose(outputs, keys.found, root or str(base.absolute()), consumers=consumers, inline=inline)
+        changed = directory.write(base, files)
+        removed = set() if only else directory.prune(base, "workers", keep=outputs.worker_envs)
+    for name in consumers:
+        click.echo(f"{'written' if name in changed else 'unchanged':9}  {base / name}")
+    for name in sorted(removed):
+        click.echo(f"{'removed':9}  {base / 'workers' / name}")
+    if inline and "server" in consumers:
+        _tell(
+            f"The server needs two files even so, which hold no secret: mount {base / 'server'} for server.yaml and "
+            f"dynamicconfig.yaml."
+        )
+    if inline:
+        _tell("What is in a variable is read once: restart a process whenever its environment file was written anew.")
+    for warning in warnings(outputs, now):
+        _tell(f"Warning: {warning}")
+
+
+@main.command()
+@_stack
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@_directory
+def summary(stack: str, as_json: bool, deploy_directory: Path) -> None:
+    """Tell where the files are, which certificate ends when, and what to do next."""
+    outputs = read_outputs(stack, Path(), show_secrets=False)
+    found = summarise(outputs, stack, _base(deploy_directory, stack), datetime.now(UTC))
+    if as_json:
+        click.echo(found.model_dump_json(indent=2))
+        return
+    console = Console()
+    found.print(console if console.is_terminal else Console(width=_PLAIN_WIDTH))
+
+
+def _base(deploy_directory: Path, stack: str) -> Path:
+    """Return the stack's own directory; a stack may be named with its organization and project before it."""
+    return deploy_directory / stack.rpartition("/")[2]
+
+
+def _chosen(outputs: Outputs, only: Sequence[str]) -> list[str]:
+    existing = list(outputs.startups)
+    if unknown := [name for name in only if name not in existing]:
+        raise click.BadParameter(
+            f"the stack has no consumer {' or '.join(unknown)}. It has {', '.join(existing)}.", param_hint="--only"
+        )
+    return [name for name in existing if not only or name in only]
+
+
+async def _keys(outputs: Outputs, consumers: Iterable[str], config_file: Path, wait_seconds: float) -> "Keys":
+    # The Azure SDKs take a second to import, which `summary` does without.
+    from cloud import CloudError, Identity, Session
+    from deploy.keys import read_keys
+
+    try:
+        session = await Session.open(Identity.found(os.environ, azure_settings(config_file)))
+    except CloudError as error:
+        raise DeployError(str(error)) from error
+    async with session:
+        return await read_keys(session, outputs, consumers, wait_seconds=wait_seconds, waiting=_tell)
+
+
+def _refusal(found: Sequence[Problem], consumers: Iterable[str], base: Path) -> DeployError:
+    count = "One problem" if len(found) == 1 else f"{len(found)} problems"
+    message = "\n\n".join([f"{count}; nothing in {base} was changed.", *(f"  {problem}" for problem in found)])
+    wrong = {problem.consumer for problem in found}
+    if sound := [name for name in consumers if name not in wrong]:
+        message += f"\n\nWhat can be written without the rest: {' '.join(f'--only {name}' for name in sound)}"
+    return DeployError(message)
+
+
+def _tell(message: str) -> None:
+    click.echo(message, err=True)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m deploy")

@@ -1,0 +1,254 @@
+"""What is looked at before anything is written: everything, and all of it at once.
+
+A consumer that starts with half of its variables does not fail, it runs without TLS (the server), or fails hours later
+somewhere else. So whatever can be known beforehand is known here. Pure: whoever calls says what time it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from deploy import envfile
+from deploy.outputs import IssuedCertificate, Outputs, Startup
+from deploy.problem import Problem
+from deploy.secret import Secret
+from environment import (
+    CLI,
+    SERVER,
+    UI,
+    AuthorityBundle,
+    AuthoritySlot,
+    Certificate,
+    Content,
+    Deployment,
+    Document,
+    Environment,
+    PrivateKey,
+    cli_environment,
+    contents,
+    internal_frontend_environment,
+    server_environment,
+    ui_environment,
+    worker_environment,
+)
+from pki.chain import issued
+
+AUTHORITY_WARNING = timedelta(days=180)
+"""How long before its end an authority is warned about; `up` warns at the same time."""
+
+_ISSUE_ANEW = "Run `make up`, which issues it anew."
+_RUN_UP = "Run `make up` with this version of the program."
+_SERVER_SLOTS = 2
+
+
+def problems(outputs: Outputs, keys: Mapping[str, Secret], consumers: Iterable[str], now: datetime) -> list[Problem]:
+    """Return what is wrong with the files that these consumers would get; empty when they may be written.
+
+    `keys` has the secrets that could be read, by certificate: the others are not asked for here.
+    """
+    startups = outputs.startups
+    return [
+        problem
+        for name in consumers
+        for problem in (
+            *_environment_problems(name, startups[name], outputs),
+            *_certificate_problems(name, startups[name].consumer.certificate, outputs, keys, now),
+            *_server_name_problems(name, startups[name], outputs),
+        )
+    ]
+
+
+def warnings(outputs: Outputs, now: datetime) -> list[str]:
+    """Return which certificates of the stack end soon, or have ended, and what to do."""
+    found = []
+    for name, issued_certificate in outputs.certificates.items():
+        begins, ends = _validity(issued_certificate.certificate)
+        authority = issued_certificate.role == "authority"
+        if ends - now <= (AUTHORITY_WARNING if authority else (ends - begins) / 3):
+            when = f"{name} {'ended' if ends <= now else 'ends'} on {ends:%Y-%m-%d}"
+            found.append(
+                f"{when}, and all that it issued ends with it. It is not renewed by itself: raise its renewal, or roll "
+                f"it over."
+                if authority
+                else f"{when}. `make up` renews it. UI, CLI and workers read it when they start: restart them."
+            )
+    return found
+
+
+def _environment_problems(name: str, startup: Startup, outputs: Outputs) -> Iterator[Problem]:
+    consequence = (
+        "To the server a missing variable means TLS off."
+        if startup.consumer == SERVER
+        else "It would start without what it needs, or connect without TLS."
+    )
+    required = _required(startup)
+    for file, environment in startup.environments.items():
+        for variable in sorted(required[file]):
+            if not environment.get(variable):
+                state = "empty" if variable in environment else "missing"
+                yield Problem(name, f"{variable} is {state} in {file}", consequence, _RUN_UP)
+        for variable, value in environment.items():
+            if what := envfile.obstacle(variable, value):
+                yield Problem(
+                    name,
+                    f"{variable} in {file} {what}",
+                    "Docker, systemd and the shell would each read something else.",
+                    "Change the setting that it comes from, and run `make up`.",
+                )
+        yield from _file_problems(name, file, environment, startup, outputs)
+
+
+def _required(startup: Startup) -> dict[str, Iterable[str]]:
+    sample = Deployment(internode_authority="internode", client_authorities=("clients",))
+    consumer = startup.consumer
+    if consumer == SERVER:
+        environments = [server_environment(sample), internal_frontend_environment(sample)]
+    elif consumer == UI:
+        environments = [ui_environment(sample)]
+    elif consumer == CLI:
+        environments = [cli_environment(sample)]
+    else:
+        environments = [worker_environment(sample, consumer.certificate)]
+    return dict(zip(consumer.environment_files, environments, strict=True))
+
+
+def _file_problems(
+    name: str, file: str, environment: Environment, startup: Startup, outputs: Outputs
+) -> Iterator[Problem]:
+    written = contents(environment)
+    roots = {"server", "ui", "cli", "workers"}
+    for variable, value in environment.items():
+        content = written.get(value) if value else None
+        if content is None and value.partition("/")[0] in roots and "/" in value:
+            yield Problem(
+                name,
+                f"{variable} in {file} names {value}, which nobody writes",
+                "It would not find that file.",
+                _RUN_UP,
+            )
+        elif content is not None:
+            for what in _content_problems(content, value, startup, outputs):
+                wrong = f"{variable} in {file} names {value}, {what}"
+                yield Problem(name, wrong, "That file would be useless or absent.", _RUN_UP)
+
+
+def _content_problems(content: Content, path: str, startup: Startup, outputs: Outputs) -> Iterator[str]:
+    steps = path.split("/")
+    if not path.startswith(f"{startup.consumer.directory}/") or any(step in ("", ".", "..") for step in steps):
+        yield "which is not in its own directory"
+        return
+    match content:
+        case Certificate(certificate) | PrivateKey(certificate) if certificate != startup.consumer.certificate:
+            yield f"but its certificate is {startup.consumer.certificate}"
+        case AuthoritySlot(authority, _) | AuthorityBundle(authority) if not outputs.ca_bundles.get(authority):
+            yield f"but caBundles has no authority {authority}"
+        case AuthoritySlot(authority, _) if (trusted := len(outputs.ca_bundles[authority])) > _SERVER_SLOTS:
+            yield f"but {trusted} generations of {authority} are trusted, and there is room for two"
+        case Document.SERVER_CONFIG if not outputs.server_config.strip():
+            yield "but the output serverConfig is empty"
+        case Document.DYNAMIC_CONFIG if not outputs.dynamic_config.strip():
+            yield "but the output dynamicConfig is empty"
+
+
+def _certificate_problems(
+    consumer: str, name: str, outputs: Outputs, keys: Mapping[str, Secret], now: datetime
+) -> Iterator[Problem]:
+    found = outputs.certificates.get(name)
+    if found is None:
+        yield Problem(consumer, f"the outputs have no certificate {name}", "It could not prove who it is.", _RUN_UP)
+        return
+    yield from _validity_problems(consumer, name, found, now)
+    yield from _chain_problems(consumer, name, found, outputs)
+    if not found.secret_id:
+        yield Problem(consumer, f"the certificate {name} names no secret", "Its private key cannot be read.", _RUN_UP)
+    elif secret := keys.get(name):
+        if secret.certificate != found.certificate:
+            yield Problem(
+                consumer,
+                f"the secret {found.secret_id} holds another certificate than the outputs have for {name} (serial "
+                f"numbers {secret.certificate.serial_number:x} and {found.certificate.serial_number:x})",
+                "Its key would not belong to the certificate beside it.",
+                "Somebody issued it behind the stack's back: run `pulumi refresh`, then `make up`.",
+            )
+        if _encoded(secret.private_key.public_key()) != _encoded(found.certificate.public_key()):
+            yield Problem(
+                consumer,
+                f"the private key in {found.secret_id} does not belong to the certificate {name}",
+                "No handshake with it would succeed, and a server would not start.",
+                "Run `pulumi refresh`, then `make up`.",
+            )
+
+
+def _validity_problems(consumer: str, name: str, found: IssuedCertificate, now: datetime) -> Iterator[Problem]:
+    begins, ends = _validity(found.certificate)
+    if ends <= now:
+        wrong = f"the certificate {name} ended on {ends:%Y-%m-%d %H:%M} UTC"
+        yield Problem(consumer, wrong, "Everybody would refuse it.", _ISSUE_ANEW)
+    if begins > now:
+        yield Problem(
+            consumer,
+            f"the certificate {name} begins on {begins:%Y-%m-%d %H:%M} UTC, and here it is {now:%Y-%m-%d %H:%M} UTC",
+            "Everybody would refuse it until then.",
+            "Set this machine's clock, or wait.",
+        )
+
+
+def _chain_problems(consumer: str, name: str, found: IssuedCertificate, outputs: Outputs) -> Iterator[Problem]:
+    line = [found.certificate, *found.chain]
+    if not all(issued(below, by=above) for below, above in pairwise(line)):
+        yield Problem(
+            consumer,
+            f"the chain of the certificate {name} is out of order, or has a stranger in it",
+            "Whoever it is shown to could not follow it.",
+            _ISSUE_ANEW,
+        )
+        return
+    trusted = [authority for bundle in outputs.ca_bundles.values() for authority in bundle]
+    if not any(line[-1] == authority or issued(line[-1], by=authority) for authority in trusted):
+        yield Problem(
+            consumer,
+            f"the certificate {name} leads to {line[-1].issuer.rfc4514_string()}, which is in none of the caBundles",
+            "Nobody here would trust it.",
+            "Under certificateAuthorities trust that generation again, or let another sign; then run `make up`.",
+        )
+
+
+def _server_name_problems(name: str, startup: Startup, outputs: Outputs) -> Iterator[Problem]:
+    server = outputs.certificates.get(SERVER.certificate)
+    if server is None:
+        return
+    for file, environment in startup.environments.items():
+        for variable, value in environment.items():
+            if variable.endswith("_SERVER_NAME") and value and not _vouches_for(server.certificate, value):
+                yield Problem(
+                    name,
+                    f"{variable} in {file} expects the server to be {value}, and the certificate "
+                    f"{SERVER.certificate} has no such name",
+                    "No connection to the server would succeed.",
+                    f"Put {value} among certificates.{SERVER.certificate}.dnsNames, and run `make up`.",
+                )
+
+
+def _vouches_for(certificate: x509.Certificate, host: str) -> bool:
+    """Tell whether a certificate has a DNS name for `host`; a wildcard stands for one label (RFC 9525, 6.3)."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return False
+    host = host.lower()
+    parent = f"*.{host.partition('.')[2]}"
+    return any(name.lower() in (host, parent) for name in names.get_values_for_type(x509.DNSName))
+
+
+def _validity(certificate: x509.Certificate) -> tuple[datetime, datetime]:
+    return certificate.not_valid_before_utc, certificate.not_valid_after_utc
+
+
+def _encoded(public_key: PublicKeyTypes) -> bytes:
+    return public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

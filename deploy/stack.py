@@ -1,0 +1,67 @@
+"""What the Pulumi project knows of a stack: its outputs, from the CLI, and its Azure settings, from the stack's file.
+
+One run of `pulumi stack output`, and no more: the automation API would run three, and select the stack besides, which
+is for the person at the keyboard to do. The command needs neither the stack's file nor its salt.
+"""
+
+import json
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deploy.outputs import Outputs
+from deploy.problem import DeployError
+
+_AZURE = "azure-native:"
+
+
+def read_outputs(stack: str, project: Path, *, show_secrets: bool) -> Outputs:
+    """Return the outputs of `stack` of the Pulumi project in the directory `project`.
+
+    With `show_secrets` secret values are in the clear, else they are replaced by a placeholder. Raises DeployError if
+    the CLI is missing or fails, or the outputs are not this program's.
+    """
+    command = ["pulumi", "stack", "output", "--json", "--non-interactive", "--color", "never", "--stack", stack]
+    if show_secrets:
+        command.append("--show-secrets")
+    try:
+        found = subprocess.run(command, cwd=project, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    except FileNotFoundError:
+        raise DeployError(
+            "There is no `pulumi` on PATH, so the stack's outputs cannot be read. Nothing was written. Run this "
+            "through `make`, or put .tools/bin on PATH."
+        ) from None
+    if found.returncode:
+        raise DeployError(
+            f"The outputs of the stack {stack} could not be read: {found.stderr.strip()}\nNothing was written. Run "
+            f"`make up STACK={stack}` if there is no such stack; else look at PULUMI_BACKEND_URL and the passphrase."
+        )
+    outputs: dict[str, Any] = json.loads(found.stdout)
+    return Outputs.parse(outputs, stack)
+
+
+def azure_settings(config_file: Path) -> Mapping[str, str]:
+    """Return the plain `azure-native:` settings of a stack's file, by name; none if there is no file.
+
+    They come before the environment when the program signs in, so they must here too. Encrypted ones are left out.
+    """
+    try:
+        text = config_file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    try:
+        config = (yaml.safe_load(text) or {}).get("config") or {}
+        return {
+            name.removeprefix(_AZURE): _written(value)
+            for name, value in config.items()
+            if name.startswith(_AZURE) and isinstance(value, str | bool)
+        }
+    except (yaml.YAMLError, AttributeError):
+        raise DeployError(f"{config_file} is not a stack's file. Nothing was written. Restore it from git.") from None
+
+
+def _written(value: str | bool) -> str:
+    return value if isinstance(value, str) else str(value).lower()

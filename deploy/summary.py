@@ -1,0 +1,158 @@
+"""What a person wants to know after `make up`: where the files are, what ends when, and what to do next."""
+
+import base64
+import os
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+from rich.console import Console
+from rich.table import Table
+
+from deploy import checks, directory
+from deploy.composition import certificate_pem
+from deploy.outputs import IssuedCertificate, Outputs, Startup
+
+
+class State(StrEnum):
+    """How what is in a consumer's directory compares with the stack."""
+
+    CURRENT = "current"
+    OUTDATED = "outdated"
+    MISSING = "missing"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, validate_by_name=True, serialize_by_alias=True)
+
+
+class ConsumerSummary(_Model):
+    """`environment_files` are paths as seen from here."""
+
+    name: str
+    state: State
+    directory: str
+    environment_files: tuple[str, ...]
+
+
+class CertificateSummary(_Model):
+    """`issuer` is the issuing authority's name among the certificates; `days_left` is rounded down."""
+
+    name: str
+    role: str
+    issuer: str
+    not_after: datetime
+    days_left: int
+
+
+class Summary(_Model):
+    """The summary of one stack, for a person (`print`) or, as JSON, for a program."""
+
+    stack: str
+    directory: str
+    consumers: tuple[ConsumerSummary, ...]
+    certificates: tuple[CertificateSummary, ...]
+    warnings: tuple[str, ...]
+    next: tuple[str, ...]
+
+    def print(self, console: Console) -> None:
+        """Print it in the console's width; lines that somebody may copy are not broken."""
+
+        def line(text: str, style: str = "") -> None:
+            console.print(text, style=style, soft_wrap=True, highlight=False, markup=False)
+
+        line(f"Stack {self.stack}: files in {self.directory}", "bold")
+        line("")
+        console.print(_table(("Consumer", "Files"), ((one.name, one.state) for one in self.consumers)))
+        line("")
+        console.print(
+            _table(
+                ("Certificate", "Role", "Issued by", "Ends"),
+                ((one.name, one.role, one.issuer, _ends(one)) for one in self.certificates),
+            )
+        )
+        for warning in self.warnings:
+            line(f"Warning: {warning}", "yellow")
+        line("")
+        line("Next", "bold")
+        for step in self.next:
+            line(f"  {step}")
+
+
+def summarise(outputs: Outputs, stack: str, base: Path, now: datetime) -> Summary:
+    """Return the summary of `stack`, whose files are in `base`. Reads files, and asks nobody."""
+    shown = Path(os.path.relpath(base))
+    consumers = tuple(
+        ConsumerSummary(
+            name=name,
+            state=_state(startup, outputs, base),
+            directory=str(shown / name),
+            environment_files=tuple(str(shown / name / file) for file in startup.environments),
+        )
+        for name, startup in outputs.startups.items()
+    )
+    return Summary(
+        stack=stack,
+        directory=str(shown),
+        consumers=consumers,
+        certificates=tuple(_certificate(name, outputs, now) for name in outputs.certificates),
+        warnings=tuple(checks.warnings(outputs, now)),
+        next=tuple(_next(stack, consumers)),
+    )
+
+
+def _state(startup: Startup, outputs: Outputs, base: Path) -> State:
+    files = directory.read(base, startup.consumer.directory)
+    if not files:
+        return State.MISSING
+    name = startup.consumer.certificate
+    if name not in outputs.certificates:
+        return State.OUTDATED
+    pem = certificate_pem(outputs, name)
+    inlined = base64.b64encode(pem)
+    return State.CURRENT if any(pem in content or inlined in content for content in files.values()) else State.OUTDATED
+
+
+def _certificate(name: str, outputs: Outputs, now: datetime) -> CertificateSummary:
+    found = outputs.certificates[name]
+    ends = found.certificate.not_valid_after_utc
+    return CertificateSummary(
+        name=name, role=found.role, issuer=_issuer(found, outputs), not_after=ends, days_left=(ends - now).days
+    )
+
+
+def _issuer(found: IssuedCertificate, outputs: Outputs) -> str:
+    above = found.chain[0] if found.chain else found.certificate
+    names = (name for name, one in outputs.certificates.items() if one.certificate == above)
+    return next(names, found.certificate.issuer.rfc4514_string())
+
+
+def _next(stack: str, consumers: Iterable[ConsumerSummary]) -> Iterator[str]:
+    if any(one.state is not State.CURRENT for one in consumers):
+        yield f"python -m deploy write --stack {stack}    # brings the files up to date"
+        return
+    files = {one.name: one.environment_files for one in consumers}
+    server, internal_frontend = files["server"]
+    workers = [name for name in files if name.startswith("workers/")]
+    yield "Start each process with its environment file: env_file of docker compose, EnvironmentFile of systemd, or:"
+    yield f"(set -a; . {server}; temporal-server start)    # with DB and what your database needs"
+    yield f"(set -a; . {internal_frontend}; temporal-server start)    # likewise, once the first one is up"
+    yield f"(set -a; . {files['cli'][0]}; temporal operator cluster health)"
+    for name in workers[:1]:
+        yield f"(set -a; . {files[name][0]}; python worker.py)    # and each other worker with its own"
+
+
+def _ends(certificate: CertificateSummary) -> str:
+    days = certificate.days_left
+    when = "ended" if days < 0 else f"in {days} {'day' if days == 1 else 'days'}"
+    return f"{certificate.not_after:%Y-%m-%d}, {when}"
+
+
+def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
+    table = Table(*heads, box=None, padding=(0, 2, 0, 0), header_style="bold", highlight=False)
+    for row in rows:
+        table.add_row(*row)
+    return table

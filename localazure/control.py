@@ -1,0 +1,122 @@
+"""The control plane for tests and tools, under `/_local`: dials, the request log, the hold, identities, shutdown.
+
+It is not Azure, needs no token and is not logged; it gives no secret away.
+"""
+
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from localazure import identities
+from localazure.context import Context, json_object
+from localazure.entra import directory
+from localazure.entra.directory import Kind
+from localazure.errors import AzureError
+from localazure.requestlog import Hold
+
+
+class _HoldRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    write: int = Field(ge=1)
+    when: str = Field(pattern="^(before|after)$")
+
+
+class _FederatedCredential(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    issuer: str
+    subject: str
+    audiences: list[str] = ["api://AzureADTokenExchange"]
+    jwks: dict[str, Any]
+
+
+class _Identity(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Kind = "ServicePrincipal"
+    member_of: list[str] = Field(default=[], alias="memberOf")
+    federated_credentials: list[_FederatedCredential] = Field(default=[], alias="federatedCredentials")
+
+
+def routes(context: Context) -> list[web.RouteDef]:
+    control = _Control(context)
+    return [
+        web.get("/_local/dials", control.dials),
+        web.patch("/_local/dials", control.turn),
+        web.get("/_local/requests", control.requests),
+        web.put("/_local/hold", control.hold),
+        web.delete("/_local/hold", control.release),
+        web.put("/_local/identities/{name}", control.identity),
+        web.post("/_local/shutdown", control.shutdown),
+    ]
+
+
+class _Control:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def dials(self, request: web.Request) -> web.Response:
+        return web.json_response(self._context.dials.model_dump(by_alias=True))
+
+    async def turn(self, request: web.Request) -> web.Response:
+        """Set the dials that the body names; the others stay."""
+        try:
+            self._context.dials = self._context.dials.changed(await json_object(request))
+        except ValidationError as error:
+            raise _wrong(error) from error
+        return await self.dials(request)
+
+    async def requests(self, request: web.Request) -> web.Response:
+        after = request.query.get("after", "0")
+        if not after.isdigit():
+            raise AzureError(400, "BadRequest", f"after={after} is not the number of a request.")
+        return web.json_response({"requests": self._context.log.after(int(after))})
+
+    async def hold(self, request: web.Request) -> web.Response:
+        """Hold the write-th write from now on; a hold that was there is released."""
+        try:
+            wanted = _HoldRequest.model_validate(await json_object(request))
+        except ValidationError as error:
+            raise _wrong(error) from error
+        self._release()
+        self._context.hold = Hold(wanted.write, "before" if wanted.when == "before" else "after")
+        return web.Response(status=204)
+
+    async def release(self, request: web.Request) -> web.Response:
+        self._release()
+        return web.Response(status=204)
+
+    async def identity(self, request: web.Request) -> web.Response:
+        """Create a principal of that name, or replace its groups (named) and federated credentials."""
+        context, name = self._context, request.match_info["name"]
+        try:
+            wanted = _Identity.model_validate(await json_object(request))
+        except ValidationError as error:
+            raise _wrong(error) from error
+        groups = [directory.by_name(context.store, group) for group in wanted.member_of]
+        if any(group is None or group["kind"] != "Group" for group in groups):
+            raise AzureError(400, "BadRequest", f"memberOf: {wanted.member_of} are not all names of groups.")
+        with context.store.transaction():
+            principal = directory.by_name(context.store, name) or directory.create(context.store, name, wanted.kind)
+            principal["memberOf"] = [group["objectId"] for group in groups if group is not None]
+            if principal["kind"] == "ServicePrincipal":
+                principal["federatedCredentials"] = [each.model_dump() for each in wanted.federated_credentials]
+            context.store.put(directory.PRINCIPALS, principal["objectId"], principal)
+        identities.write(context.store, context.tenant_id, context.state / "identities.json")
+        return web.json_response({key: principal.get(key) for key in ("name", "kind", "objectId", "clientId")})
+
+    async def shutdown(self, request: web.Request) -> web.Response:
+        self._context.stop()
+        return web.Response(status=202)
+
+    def _release(self) -> None:
+        if self._context.hold is not None:
+            self._context.hold.release()
+            self._context.hold = None
+
+
+def _wrong(error: ValidationError) -> AzureError:
+    details = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+    return AzureError(400, "BadRequest", details)

@@ -1,0 +1,28 @@
+"""Certificates as data: issuance policies, X.509 building for a signer elsewhere, conformity, chains.
+
+Pure: no network, no clock, no Pulumi, no Azure. Whoever calls says what time it is and brings the signature. That is
+what lets an authority's key stay inside Key Vault, and lets one policy drive Key Vault and any other custody alike.
+"""
+
+from pki.chain import chain_of, load_certificate, load_certificates, to_pem
+from pki.conformity import deviations
+from pki.issuance import Draft, SignatureAlgorithm, draft, renewal_due, validity
+from pki.policy import IssuancePolicy, KeyType, Role, Subject, SubjectAlternativeNames
+
+__all__ = [
+    "Draft",
+    "IssuancePolicy",
+    "KeyType",
+    "Role",
+    "SignatureAlgorithm",
+    "Subject",
+    "SubjectAlternativeNames",
+    "chain_of",
+    "deviations",
+    "draft",
+    "load_certificate",
+    "load_certificates",
+    "renewal_due",
+    "to_pem",
+    "validity",
+]

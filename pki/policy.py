@@ -1,0 +1,189 @@
+"""What a certificate is to be: the issuance policy, one model for every custody.
+
+Subject, names, usages and validity are the policy's and nobody else's. A signing request contributes its public key,
+and only once that fits the policy's key type.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from enum import StrEnum
+from typing import Annotated, Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+
+class Role(StrEnum):
+    """What a certificate is for; each role has one profile of usages (`pki.profile`)."""
+
+    AUTHORITY = "authority"
+    NODE = "node"
+    CLIENT = "client"
+
+
+class KeyType(StrEnum):
+    """The key types that Key Vault, Temporal and Temporal Cloud all take."""
+
+    RSA_2048 = "RSA-2048"
+    RSA_3072 = "RSA-3072"
+    RSA_4096 = "RSA-4096"
+    EC_P256 = "EC-P256"
+    EC_P384 = "EC-P384"
+
+    @property
+    def rsa_bits(self) -> int | None:
+        """The modulus' length in bits, or None for an elliptic curve."""
+        family, _, size = self.value.partition("-")
+        return int(size) if family == "RSA" else None
+
+    @property
+    def curve(self) -> ec.EllipticCurve | None:
+        """The curve, or None for RSA."""
+        return {KeyType.EC_P256: ec.SECP256R1(), KeyType.EC_P384: ec.SECP384R1()}.get(self)
+
+    @classmethod
+    def of(cls, public_key: CertificatePublicKeyTypes) -> KeyType | None:
+        """Return the type of a public key, or None if it is of none of these."""
+        for key_type in cls:
+            if isinstance(public_key, rsa.RSAPublicKey):
+                if key_type.rsa_bits == public_key.key_size:
+                    return key_type
+            elif (
+                isinstance(public_key, ec.EllipticCurvePublicKey)
+                and key_type.curve is not None
+                and key_type.curve.name == public_key.curve.name
+            ):
+                return key_type
+        return None
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class Subject(_Model):
+    """A distinguished name, in the order in which it is encoded: C, O, OU, CN (RFC 5280, 4.1.2.6)."""
+
+    common_name: Annotated[str, Field(min_length=1, max_length=64)]
+    organization: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    organizational_unit: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    country: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None = None
+
+    def name(self) -> x509.Name:
+        """Return the distinguished name, without the attributes that are not given."""
+        attributes = (
+            (NameOID.COUNTRY_NAME, self.country),
+            (NameOID.ORGANIZATION_NAME, self.organization),
+            (NameOID.ORGANIZATIONAL_UNIT_NAME, self.organizational_unit),
+            (NameOID.COMMON_NAME, self.common_name),
+        )
+        return x509.Name([x509.NameAttribute(oid, value) for oid, value in attributes if value is not None])
+
+    @classmethod
+    def of(cls, name: x509.Name) -> Self:
+        """Return an existing distinguished name. Raises ValueError if it has attributes that are not known here."""
+        fields = {
+            NameOID.COUNTRY_NAME: "country",
+            NameOID.ORGANIZATION_NAME: "organization",
+            NameOID.ORGANIZATIONAL_UNIT_NAME: "organizational_unit",
+            NameOID.COMMON_NAME: "common_name",
+        }
+        attributes = list(name)
+        values = {fields[item.oid]: str(item.value) for item in attributes if item.oid in fields}
+        if len(values) != len(attributes):
+            raise ValueError(f"its subject, {name.rfc4514_string()}, has more than C, O, OU and CN, once each")
+        return cls.model_validate(values)
+
+
+class SubjectAlternativeNames(_Model):
+    """The names that a certificate vouches for (RFC 5280, 4.2.1.6)."""
+
+    dns_names: tuple[str, ...] = ()
+    ip_addresses: tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ...] = ()
+    uris: tuple[str, ...] = ()
+    emails: tuple[str, ...] = ()
+
+    def general_names(self) -> list[x509.GeneralName]:
+        """Return the names as X.509 has them: DNS names, addresses, URIs, e-mail addresses."""
+        return [
+            *(x509.DNSName(name) for name in self.dns_names),
+            *(x509.IPAddress(address) for address in self.ip_addresses),
+            *(x509.UniformResourceIdentifier(uri) for uri in self.uris),
+            *(x509.RFC822Name(address) for address in self.emails),
+        ]
+
+    @classmethod
+    def of(cls, names: object) -> Self:
+        """Return the names of an existing certificate's extension; none if there is no extension."""
+        if not isinstance(names, x509.SubjectAlternativeName):
+            return cls()
+        return cls(
+            dns_names=tuple(names.get_values_for_type(x509.DNSName)),
+            ip_addresses=tuple(
+                address
+                for address in names.get_values_for_type(x509.IPAddress)
+                if isinstance(address, ipaddress.IPv4Address | ipaddress.IPv6Address)
+            ),
+            uris=tuple(names.get_values_for_type(x509.UniformResourceIdentifier)),
+            emails=tuple(names.get_values_for_type(x509.RFC822Name)),
+        )
+
+
+class IssuancePolicy(_Model):
+    """Everything about a certificate but its key, its serial number and the day it is issued on.
+
+    `validity_days` and `renew_before_days` are whole UTC days. `path_length` is an authority's own: how many
+    authorities may stand below it.
+    """
+
+    role: Role
+    subject: Subject
+    subject_alternative_names: SubjectAlternativeNames = SubjectAlternativeNames()
+    key_type: KeyType
+    validity_days: Annotated[int, Field(ge=1)]
+    renew_before_days: Annotated[int, Field(ge=0)] = 0
+    path_length: Annotated[int, Field(ge=0)] | None = None
+
+    @classmethod
+    def of(cls, certificate: x509.Certificate) -> Self:
+        """Return the policy that an existing certificate looks to be issued under; a leaf's window is its last third.
+
+        Raises ValueError if it is of a kind that no policy can express, such as another type of key.
+        """
+        key_type = KeyType.of(certificate.public_key())
+        if key_type is None:
+            raise ValueError("its key is of none of the types that can be issued")
+        found = {extension.oid: extension.value for extension in certificate.extensions}
+        constraints = found.get(ExtensionOID.BASIC_CONSTRAINTS)
+        usages = found.get(ExtensionOID.EXTENDED_KEY_USAGE)
+        names = found.get(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
+        days = (certificate.not_valid_after_utc - certificate.not_valid_before_utc).days
+        if isinstance(constraints, x509.BasicConstraints) and constraints.ca:
+            role, window, path_length = Role.AUTHORITY, 0, constraints.path_length
+        else:
+            serves = isinstance(usages, x509.ExtendedKeyUsage) and ExtendedKeyUsageOID.SERVER_AUTH in usages
+            role, window, path_length = Role.NODE if serves else Role.CLIENT, days // 3, None
+        return cls(
+            role=role,
+            subject=Subject.of(certificate.subject),
+            subject_alternative_names=SubjectAlternativeNames.of(names),
+            key_type=key_type,
+            validity_days=max(days, 1),
+            renew_before_days=window,
+            path_length=path_length,
+        )
+
+    @model_validator(mode="after")
+    def _fits_its_role(self) -> Self:
+        if self.role is not Role.AUTHORITY and self.path_length is not None:
+            raise ValueError("only an authority has a path length; leave it out for a node or a client")
+        if self.role is Role.AUTHORITY and self.renew_before_days:
+            raise ValueError("an authority is never renewed by the clock; leave its renewal window out")
+        if self.renew_before_days >= self.validity_days:
+            raise ValueError("the renewal window is as long as the validity: the certificate would be renewed each day")
+        return self

@@ -1,0 +1,154 @@
+"""What a certificate resource is given, and what it is after: the shapes that live in the state."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails
+
+from pki import IssuancePolicy, load_certificate, to_pem
+from plugin import UNKNOWN, has_unknown
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class IssuerReference(_Model):
+    """The authority that issues: its certificate, those above it, and the version of its key that signs."""
+
+    certificate_pem: str
+    key_id: str
+    chain_pem: tuple[str, ...] = ()
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        """The authority's certificate."""
+        return load_certificate(self.certificate_pem)
+
+
+class CertificateInputs(_Model):
+    """One certificate in one vault.
+
+    Without an issuer it is an authority that signs itself. `renewal` counts how often an authority was renewed by
+    hand: raising it issues its certificate anew, under the same key and name.
+    """
+
+    vault_id: str
+    vault_uri: str
+    name: Annotated[str, Field(pattern=r"^[0-9a-zA-Z-]{1,127}$")]
+    policy: IssuancePolicy
+    issuer: IssuerReference | None = None
+    renewal: Annotated[int, Field(ge=0)] = 0
+    tags: Mapping[str, str] = {}
+
+    @property
+    def issuer_certificate(self) -> x509.Certificate | None:
+        """The issuing authority's certificate, or None for an authority that signs itself."""
+        return self.issuer.certificate if self.issuer else None
+
+    @property
+    def certificate_id(self) -> str:
+        """The certificate's identifier in Key Vault, without a version: the resource's ID."""
+        return f"{self.vault_uri.rstrip('/')}/certificates/{self.name}"
+
+
+INPUT_NAMES = tuple(to_camel(name) for name in CertificateInputs.model_fields)
+
+COMPUTED_NAMES = (
+    "certificatePem",
+    "chainPem",
+    "subject",
+    "issuerSubject",
+    "serialNumber",
+    "thumbprint",
+    "notBefore",
+    "notAfter",
+    "version",
+    "certificateId",
+    "keyId",
+    "secretId",
+)
+
+
+def inputs_of(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs that a resource's state echoes."""
+    return {name: state[name] for name in INPUT_NAMES if state.get(name) is not None}
+
+
+def unissued(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the state of a certificate that is yet to be issued: its inputs, and nothing else known."""
+    return {**inputs, **dict.fromkeys(COMPUTED_NAMES, UNKNOWN)}
+
+
+def imported(certificate_id: str, certificate: x509.Certificate) -> CertificateInputs:
+    """Return the inputs that describe a certificate found in a vault (`https://VAULT/certificates/NAME`).
+
+    Its issuer stays open: the program names it, and the next `up` takes the certificate up if it fits. Raises
+    ValueError if no policy can describe the certificate.
+    """
+    vault_uri, name = parse_certificate_id(certificate_id)
+    return CertificateInputs(vault_id="", vault_uri=vault_uri, name=name, policy=IssuancePolicy.of(certificate))
+
+
+def parse_certificate_id(certificate_id: str) -> tuple[str, str]:
+    """Return a vault's URI and a certificate's name out of `https://VAULT/certificates/NAME[/VERSION]`.
+
+    Raises ValueError if it is none.
+    """
+    found = re.fullmatch(r"(https://[^/]+)/certificates/([0-9a-zA-Z-]+)(?:/[0-9a-f]+)?/?", certificate_id)
+    if found is None:
+        raise ValueError(f"{certificate_id} is not of the form https://VAULT/certificates/NAME")
+    return f"{found[1]}/", found[2]
+
+
+def problems(inputs: Mapping[str, Any]) -> list[ErrorDetails]:
+    """Return what is wrong with a resource's inputs; what is not yet known is not judged."""
+    try:
+        CertificateInputs.model_validate(dict(inputs))
+    except ValidationError as error:
+        return [
+            problem
+            for problem in error.errors(include_url=False)
+            if not has_unknown(problem["input"]) and not _below_unknown(inputs, problem["loc"])
+        ]
+    return []
+
+
+def _below_unknown(inputs: Any, location: tuple[int | str, ...]) -> bool:
+    for step in location:
+        if inputs == UNKNOWN:
+            return True
+        inputs = inputs.get(step) if isinstance(inputs, Mapping) else None
+    return bool(inputs == UNKNOWN)
+
+
+def outputs(
+    certificate: x509.Certificate,
+    *,
+    chain_pem: tuple[str, ...],
+    certificate_id: str,
+    key_id: str,
+    secret_id: str | None,
+) -> dict[str, Any]:
+    """Return what the state says of an issued certificate: all of it public. The versioned ids are Key Vault's."""
+    return {
+        "certificatePem": to_pem(certificate),
+        "chainPem": list(chain_pem),
+        "subject": certificate.subject.rfc4514_string(),
+        "issuerSubject": certificate.issuer.rfc4514_string(),
+        "serialNumber": f"{certificate.serial_number:x}",
+        "thumbprint": certificate.fingerprint(hashes.SHA1()).hex(),
+        "notBefore": certificate.not_valid_before_utc.isoformat(),
+        "notAfter": certificate.not_valid_after_utc.isoformat(),
+        "version": certificate_id.rstrip("/").rpartition("/")[2],
+        "certificateId": certificate_id,
+        "keyId": key_id,
+        "secretId": secret_id,
+    }

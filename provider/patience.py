@@ -1,0 +1,141 @@
+"""What to wait for, how long, and what to say when a vault refuses.
+
+Three kinds of refusal deserve waiting. A role assignment takes minutes to reach the vaults (403, `ForbiddenByRbac`),
+and reaches only tokens that were taken after it; throttling (429) and faults (5xx) are retried by the official
+clients, as the service asks. Anything else, a firewall's 403 above all, fails at once.
+Source: Key Vault service limits; "Common error codes for Azure Key Vault".
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from aiolimiter import AsyncLimiter
+from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ServiceRequestError
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay, wait_exponential
+
+from cloud import CloudError, Session
+from plugin import Engine, PluginError
+
+PERMISSION_WAIT_SECONDS = 900.0
+"""How long a missing permission is waited for: public reports say 5 to 15 minutes."""
+
+KEY_CREATIONS, KEY_CREATION_PERIOD_SECONDS = 20, 10.0
+"""How many keys a vault makes in how many seconds before it throttles."""
+
+CERTIFICATES_OFFICER = "Key Vault Certificates Officer"
+CRYPTO_USER = "Key Vault Crypto User"
+
+_Result = TypeVar("_Result")
+
+
+def inner_code(error: HttpResponseError) -> str:
+    """Return the innermost code of Key Vault's error, such as `ForbiddenByRbac`; empty where there is none."""
+    response: Any = error.response
+    try:
+        body = response.json()["error"] if response else {}
+    except (KeyError, TypeError, ValueError):
+        return ""
+    inner = body.get("innererror") or {}
+    return str(inner.get("code") or body.get("code") or "")
+
+
+def _is_missing_role(error: BaseException) -> bool:
+    return isinstance(error, HttpResponseError) and error.status_code == 403 and inner_code(error) == "ForbiddenByRbac"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """Calls a vault on behalf of one resource, waiting for what is worth it and saying so."""
+
+    session: Session
+    engine: Engine
+    urn: str
+    limit_seconds: float
+    pace: AsyncLimiter = field(repr=False)
+
+    async def call(self, what: str, ask: Callable[[], Awaitable[_Result]], role: str = CERTIFICATES_OFFICER) -> _Result:
+        """Return what `ask` returns; `what` names the thing that it does, and `role` what it needs, for messages.
+
+        Raises PluginError for a refusal that waiting does not mend. HTTP errors that mean something to the caller
+        (404, 409) are raised as they are.
+        """
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(_is_missing_role),
+            wait=wait_exponential(multiplier=1, min=1, max=20),
+            stop=stop_after_delay(self.limit_seconds),
+            before_sleep=self._waiting(what),
+            reraise=True,
+        )
+
+        async def attempt() -> _Result:
+            return await ask()
+
+        try:
+            return await retrying(attempt)
+        except (ClientAuthenticationError, CloudError, ServiceRequestError, HttpResponseError) as error:
+            if isinstance(error, HttpResponseError) and error.status_code in (404, 409):
+                raise
+            raise self._explained(what, role, error) from error
+
+    async def create(self, what: str, ask: Callable[[], Awaitable[_Result]]) -> _Result:
+        """As `call`, for a request that makes a key: at the pace that the vault allows."""
+        async with self.pace:
+            return await self.call(what, ask)
+
+    def _waiting(self, what: str) -> Callable[[RetryCallState], Awaitable[None]]:
+        async def wait(state: RetryCallState) -> None:
+            elapsed = int(state.seconds_since_start or 0)
+            message = (
+                f"Waiting for permission to {what}: Azure takes minutes to pass a new role assignment on to a vault "
+                f"({elapsed} s so far, at most {int(self.limit_seconds)} s)."
+            )
+            if state.attempt_number == 1:
+                await self.engine.info(message, self.urn)
+            await self.engine.status(message, self.urn)
+            self.session.renew()
+
+        return wait
+
+    def _explained(self, what: str, role: str, error: Exception) -> PluginError:
+        if isinstance(error, CloudError):
+            return PluginError(str(error))
+        if isinstance(error, ClientAuthenticationError):
+            return PluginError(
+                f"Could not sign in to Azure to {what}: {error.message}. Nothing was changed by this step. Sign in "
+                f"with `az login`, or check the ARM_* variables; see docs/azure.md."
+            )
+        if not isinstance(error, HttpResponseError):
+            return PluginError(
+                f"Could not reach the vault to {what}: {error}. Nothing was changed by this step. Check the network, "
+                f"and that the vault exists; then run the same command again."
+            )
+        code = inner_code(error)
+        if _is_missing_role(error):
+            return PluginError(
+                f"The vault refused to {what}: this identity lacks the role ({code}), and it did not come within "
+                f"{int(self.limit_seconds)} s. What was begun is kept, and taken up by the next `up`. Give the "
+                f'identity "{role}" on the vault, or name it under access.deployers.'
+            )
+        if error.status_code == 403:
+            return PluginError(
+                f"The vault refused to {what} ({code}): {_first_line(error)} Waiting does not help here. Allow this "
+                f"machine's address under vaults.network, or run where the vault can be reached."
+            )
+        return PluginError(
+            f"The vault failed to {what}: {error.status_code} {code}: {_first_line(error)} What was begun is kept, "
+            f"and taken up by the next `up`."
+        )
+
+
+def _first_line(error: HttpResponseError) -> str:
+    text = error.message or str(error)
+    return text.strip().splitlines()[0] if text.strip() else ""
+
+
+def paces() -> defaultdict[str, AsyncLimiter]:
+    """Return the pace of each vault, by its URI."""
+    return defaultdict(lambda: AsyncLimiter(KEY_CREATIONS, KEY_CREATION_PERIOD_SECONDS))

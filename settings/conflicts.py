@@ -1,0 +1,286 @@
+"""What is wrong with settings that are each right in themselves, and what is allowed and still unwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pki import Role
+from settings.problems import Location, Problem, listed, quoted
+from settings.resolved import LOCAL_STACK, AuthoritySettings, CertificateSettings, Settings
+from settings.values import LONGEST_NAME_PART, RESOURCE_GROUP_FIX, resource_group_fault
+from settings.written import DefaultAction, Network
+
+TRUSTED_GENERATIONS = 2
+EVERY_CERTIFICATE = "*"
+
+_TOO_LONG = f"X.509 has room for {LONGEST_NAME_PART} characters in a common name."
+
+
+def conflicts(settings: Settings) -> Iterator[Problem]:
+    """Find what does not fit together."""
+    yield from _place(settings)
+    yield from _network(settings.vaults.network)
+    for authority in settings.certificate_authorities.values():
+        yield from _authority(authority)
+    if not settings.certificate_authorities:
+        yield Problem(
+            ("certificateAuthorities",),
+            "is empty",
+            "Nothing could sign the server's certificate, or anybody's.",
+            "Name one, or leave the key out for internode and clients.",
+        )
+    for certificate in settings.certificates.values():
+        yield from _issuer(certificate, settings)
+        yield from _certificate(certificate, settings)
+    yield from _distinguished_names(settings)
+    yield from _readers(settings)
+
+
+def _place(settings: Settings) -> Iterator[Problem]:
+    if not settings.location:
+        yield Problem(
+            ("location",),
+            "is not set",
+            "Azure would have nowhere to put the vaults.",
+            f"Name a region: pulumi config set {settings.project}:location westeurope.",
+        )
+    if fault := resource_group_fault(settings.resource_group):
+        yield Problem(
+            ("resourceGroup",),
+            f"its default, {fault}",
+            "Azure would refuse the resource group.",
+            f"Set it. {RESOURCE_GROUP_FIX}",
+        )
+    if settings.authorization is None and settings.stack != LOCAL_STACK:
+        yield Problem(
+            ("authorization",),
+            "is not set",
+            "There is no sign-on yet: every client certificate would be an administrator of every namespace.",
+            f"If that is meant, say so: pulumi config set {settings.project}:authorization none.",
+        )
+
+
+def _network(network: Network) -> Iterator[Problem]:
+    here = ("vaults", "network")
+    lists = {"allowedAddresses": network.allowed_addresses, "allowedSubnets": network.allowed_subnets}
+    endpoint = (*here, "privateEndpointSubnet")
+    if not network.public_access:
+        if network.private_endpoint_subnet is None:
+            yield Problem(
+                (*here, "publicAccess"),
+                "is false, and there is no private endpoint",
+                "Nobody could reach the vaults, this program included.",
+                "Name a privateEndpointSubnet, or keep the public endpoint behind defaultAction: Deny.",
+                rests_on=(endpoint,),
+            )
+    elif network.default_action is DefaultAction.ALLOW:
+        for name in (name for name, entries in lists.items() if entries):
+            yield Problem(
+                (*here, name),
+                "has entries while defaultAction is Allow",
+                "Everybody else could reach the vaults as well.",
+                "Set defaultAction: Deny, or leave the list out.",
+                rests_on=((*here, "defaultAction"), (*here, "publicAccess")),
+            )
+    elif not any(lists.values()) and network.private_endpoint_subnet is None:
+        yield Problem(
+            (*here, "defaultAction"),
+            "is Deny, and nothing is let in",
+            "Nobody could reach the vaults, this program included.",
+            "Add your public address to allowedAddresses, or use allowedSubnets or privateEndpointSubnet.",
+            rests_on=(endpoint, *((*here, name) for name in lists)),
+        )
+
+
+def _authority(authority: AuthoritySettings) -> Iterator[Problem]:
+    here = ("certificateAuthorities", authority.name)
+    generations = (*here, "generations")
+    if not authority.generations:
+        yield Problem(generations, "is empty", "The authority would have no key.", "Add 1: {}, or leave the key out.")
+    elif authority.signing not in authority.generations:
+        yield Problem(
+            (*here, "signing"),
+            f"there is no generation {authority.signing}",
+            "Nothing could be issued.",
+            f"Use one of: {listed(map(str, authority.generations))}.",
+            rests_on=(generations,),
+        )
+    if len(authority.generations) > TRUSTED_GENERATIONS:
+        yield Problem(
+            generations,
+            f"has {len(authority.generations)} generations",
+            f"The server has room for {TRUSTED_GENERATIONS} of an authority: the one that signs, and another.",
+            "Remove those that no certificate in use was issued by.",
+        )
+    longest = max((generation.common_name for generation in authority.generations.values()), key=len, default="")
+    if len(longest) > LONGEST_NAME_PART:
+        yield Problem(
+            (*here, "commonName"),
+            f"with the generation it is {quoted(longest)}, {len(longest)} characters",
+            _TOO_LONG,
+            "Set a shorter one.",
+            rests_on=(generations,),
+        )
+
+
+def _issuer(certificate: CertificateSettings, settings: Settings) -> Iterator[Problem]:
+    authorities = settings.certificate_authorities
+    here = ("certificates", certificate.name)
+    if authority := authorities.get(certificate.issuer):
+        if certificate.validity_days > authority.validity_days:
+            yield Problem(
+                (*here, "validityDays"),
+                f"is {certificate.validity_days}, and authority {authority.name} lives {authority.validity_days} days",
+                "A certificate is worth nothing once its authority has ended.",
+                f"Use at most {authority.validity_days}.",
+                rests_on=((*here, "issuer"), ("certificateAuthorities", authority.name, "validityDays")),
+            )
+    elif certificate.issuer:
+        yield Problem(
+            (*here, "issuer"),
+            f"there is no authority named {quoted(certificate.issuer)}",
+            "Nothing would sign this certificate.",
+            f"Use one of: {listed(sorted(authorities))}.",
+            rests_on=(("certificateAuthorities", certificate.issuer),),
+        )
+    elif authorities:
+        yield Problem(
+            (*here, "issuer"),
+            "is not set, and there are several authorities",
+            "Nothing would sign this certificate.",
+            f"Use one of: {listed(sorted(authorities))}.",
+            rests_on=(("certificateAuthorities",),),
+        )
+
+
+def _certificate(certificate: CertificateSettings, settings: Settings) -> Iterator[Problem]:
+    here = ("certificates", certificate.name)
+    server_name = settings.frontend.server_name
+    if certificate.renew_before_days >= certificate.validity_days:
+        yield Problem(
+            (*here, "renewBeforeDays"),
+            f"is {certificate.renew_before_days}, not less than validityDays, {certificate.validity_days}",
+            "The certificate would be renewed at every run.",
+            f"Set it, to at most {certificate.validity_days - 1}; left out, it is 30.",
+            rests_on=((*here, "validityDays"),),
+        )
+    if len(certificate.common_name) > LONGEST_NAME_PART:
+        yield Problem(
+            (*here, "commonName"),
+            f"its default, {quoted(certificate.common_name)}, has {len(certificate.common_name)} characters",
+            _TOO_LONG,
+            "Set a shorter one: clients look at dnsNames.",
+            rests_on=(("frontend", "serverName"),),
+        )
+    if certificate.role is Role.NODE and server_name.lower() not in map(str.lower, certificate.dns_names):
+        yield Problem(
+            (*here, "dnsNames"),
+            f"lacks {quoted(server_name)}, which is frontend.serverName",
+            "Every client would refuse the server's certificate.",
+            "Add it, or leave dnsNames out.",
+            rests_on=(("frontend", "serverName"),),
+        )
+    namesake, _, number = certificate.name.rpartition("-")
+    if namesake in settings.certificate_authorities and number.isdigit():
+        yield Problem(
+            here,
+            f"has the name of a generation of authority {namesake}",
+            "The stack's outputs could not tell them apart.",
+            "Give the certificate another name.",
+        )
+
+
+DistinguishedName = tuple[str | None, ...]
+
+
+def _distinguished_name(owner: AuthoritySettings | CertificateSettings, common_name: str) -> DistinguishedName:
+    """Return a name as verifiers compare it: without regard to case and runs of blanks (RFC 5280, 7.1)."""
+    parts = (owner.country, owner.organization, owner.organizational_unit, common_name)
+    return tuple(part and " ".join(part.split()).casefold() for part in parts)
+
+
+def _distinguished_names(settings: Settings) -> Iterator[Problem]:
+    authorities: dict[DistinguishedName, Location] = {}
+    for authority in settings.certificate_authorities.values():
+        here: Location = ("certificateAuthorities", authority.name)
+        for generation in authority.generations.values():
+            other = authorities.setdefault(_distinguished_name(authority, generation.common_name), here)
+            if other != here:
+                yield _same_name(here, other)
+                break
+    for certificate in settings.certificates.values():
+        name = _distinguished_name(certificate, certificate.common_name)
+        if name in authorities:
+            yield _same_name(("certificates", certificate.name), authorities[name])
+
+
+def _same_name(here: Location, authority: Location) -> Problem:
+    parts = ("country", "organization", "organizationalUnit", "commonName", "generations")
+    return Problem(
+        (*here, "commonName"),
+        f"makes the distinguished name equal to that of authority {authority[-1]}",
+        "An issuer is found by its name: chains would be ambiguous, and Temporal Cloud refuses them.",
+        "Choose another.",
+        rests_on=tuple((*owner, part) for owner in (here, authority) for part in parts),
+    )
+
+
+def _readers(settings: Settings) -> Iterator[Problem]:
+    readers = settings.access.readers
+    everywhere = {principal.id for principal in readers.get(EVERY_CERTIFICATE, ())}
+    for name in readers.keys() - {EVERY_CERTIFICATE}:
+        here = ("access", "readers", name)
+        if name not in settings.certificates:
+            is_authority = name in settings.certificate_authorities
+            yield Problem(
+                here,
+                "is an authority, whose key nobody can read" if is_authority else "there is no such certificate",
+                "They could read no key.",
+                f'Use "{EVERY_CERTIFICATE}" or one of: {listed(settings.certificates)}.',
+                rests_on=(("certificates", name),),
+            )
+        for principal in (principal for principal in readers[name] if principal.id in everywhere):
+            yield Problem(
+                here,
+                f'{principal.id} is under "{EVERY_CERTIFICATE}" too',
+                "To remove them here would take nothing from them.",
+                "Keep one of the two.",
+            )
+
+
+def unwise(settings: Settings) -> Iterator[Problem]:
+    """Find what deserves a warning."""
+    vaults, network = settings.vaults, settings.vaults.network
+    if not vaults.purge_protection and settings.stack != LOCAL_STACK:
+        yield Problem(
+            ("vaults", "purgeProtection"),
+            "is false",
+            "Whoever may purge can destroy an authority's key for good, and with it every certificate under it.",
+            "Set it to true.",
+        )
+    if not network.public_access and (network.allowed_addresses or network.allowed_subnets):
+        yield Problem(
+            ("vaults", "network", "publicAccess"),
+            "is false",
+            "The allowed addresses and subnets have no effect.",
+            "Leave them out, or open the public endpoint to them.",
+        )
+    for authority in settings.certificate_authorities.values():
+        here = ("certificateAuthorities", authority.name)
+        issued = [entry for entry in settings.certificates.values() if entry.issuer == authority.name]
+        if {entry.role for entry in issued} == {Role.NODE, Role.CLIENT}:
+            clients = listed(entry.name for entry in issued if entry.role is Role.CLIENT)
+            yield Problem(
+                here,
+                f"signs the server's certificate and those of clients ({clients})",
+                "Whoever holds one of these passes for a part of the server.",
+                "Give clients an authority of their own.",
+            )
+        longest = max((entry.validity_days for entry in issued), default=0)
+        if authority.validity_days < 2 * longest:
+            yield Problem(
+                (*here, "validityDays"),
+                f"is {authority.validity_days}, and it signs certificates of {longest} days",
+                f"After {authority.validity_days - longest} days new ones end with it, earlier than asked.",
+                f"Use {2 * longest} or more, or shorter certificates.",
+            )

@@ -1,0 +1,194 @@
+"""What the program works with: every default filled in, nothing left to decide."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from pki import IssuancePolicy, KeyType, Role, Subject, SubjectAlternativeNames
+from settings.written import Access, Authorization, Frontend, Vaults, WrittenCertificate, WrittenSettings
+
+LOCAL_STACK = "local"
+CLUSTER, UI, CLI, DEFAULT_WORKER = "cluster", "ui", "cli", "default"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationSettings:
+    """A trusted generation of an authority; `certificate_name` is its name in the vault."""
+
+    number: int
+    renewal: int
+    common_name: str
+    certificate_name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuthoritySettings:
+    """An authority: its generations by number, of which `signing` is the one that issues."""
+
+    name: str
+    organization: str
+    organizational_unit: str | None
+    country: str | None
+    key_type: KeyType
+    validity_days: int
+    generations: dict[int, GenerationSettings]
+    signing: int
+
+    def policy(self, generation: int) -> IssuancePolicy:
+        """Return what a generation's certificate is to be: an authority that has none below it."""
+        return IssuancePolicy(
+            role=Role.AUTHORITY,
+            subject=_subject(self, self.generations[generation].common_name),
+            key_type=self.key_type,
+            validity_days=self.validity_days,
+            path_length=0,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CertificateSettings:
+    """A leaf certificate; `issuer` is a key of `Settings.certificate_authorities`."""
+
+    name: str
+    role: Role
+    issuer: str
+    common_name: str
+    organization: str
+    organizational_unit: str | None
+    country: str | None
+    dns_names: tuple[str, ...]
+    ip_addresses: tuple[str, ...]
+    uris: tuple[str, ...]
+    emails: tuple[str, ...]
+    key_type: KeyType
+    validity_days: int
+    renew_before_days: int
+
+    @property
+    def policy(self) -> IssuancePolicy:
+        """What the certificate is to be."""
+        return IssuancePolicy(
+            role=self.role,
+            subject=_subject(self, self.common_name),
+            subject_alternative_names=SubjectAlternativeNames.model_validate(
+                {
+                    "dns_names": self.dns_names,
+                    "ip_addresses": self.ip_addresses,
+                    "uris": self.uris,
+                    "emails": self.emails,
+                }
+            ),
+            key_type=self.key_type,
+            validity_days=self.validity_days,
+            renew_before_days=self.renew_before_days,
+        )
+
+
+def _subject(of: AuthoritySettings | CertificateSettings, common_name: str) -> Subject:
+    return Subject(
+        common_name=common_name,
+        organization=of.organization,
+        organizational_unit=of.organizational_unit,
+        country=of.country,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that a stack decides.
+
+    `authorization` is None only on the stack `local`. `access.readers` may have the key `*`, for every certificate.
+    `warnings` tell the user what is allowed and still unwise.
+    """
+
+    project: str
+    stack: str
+    location: str
+    resource_group: str
+    tags: dict[str, str]
+    vaults: Vaults
+    certificate_authorities: dict[str, AuthoritySettings]
+    certificates: dict[str, CertificateSettings]
+    frontend: Frontend
+    access: Access
+    authorization: Authorization | None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """The names of the workers' certificates."""
+        return tuple(name for name in self.certificates if name not in (CLUSTER, UI, CLI))
+
+    @property
+    def client_authorities(self) -> tuple[str, ...]:
+        """The authorities that issue for the UI, the CLI and the workers, each once."""
+        return tuple(dict.fromkeys(leaf.issuer for leaf in self.certificates.values() if leaf.role is Role.CLIENT))
+
+
+def resolve(written: WrittenSettings, *, project: str, stack: str) -> Settings:
+    """Fill in every default. Never fails: what does not fit together is found in the result (`settings.conflicts`)."""
+    authorities = {
+        name: AuthoritySettings(
+            name=name,
+            organization=authority.organization or project,
+            organizational_unit=authority.organizational_unit,
+            country=authority.country,
+            key_type=authority.key_type,
+            validity_days=authority.validity_days,
+            generations={
+                number: GenerationSettings(
+                    number=number,
+                    renewal=generation.renewal,
+                    common_name=f"{authority.common_name or f'{project} {stack} {name}'} {number}",
+                    certificate_name=f"{name}-{number}",
+                )
+                for number, generation in authority.generations.items()
+            },
+            signing=min(authority.generations, default=0) if authority.signing is None else authority.signing,
+        )
+        for name, authority in written.certificate_authorities.items()
+    }
+    entries = {**dict.fromkeys((CLUSTER, UI, CLI), WrittenCertificate()), **written.certificates}
+    if entries.keys() == {CLUSTER, UI, CLI}:
+        entries[DEFAULT_WORKER] = WrittenCertificate()
+    server_name = written.frontend.server_name
+    return Settings(
+        project=project,
+        stack=stack,
+        location=written.location or "",
+        resource_group=written.resource_group or f"{project}-{stack}",
+        tags=written.tags,
+        vaults=written.vaults,
+        certificate_authorities=authorities,
+        certificates={
+            name: CertificateSettings(
+                name=name,
+                role=Role.NODE if name == CLUSTER else Role.CLIENT,
+                issuer=entry.issuer or _default_issuer(name, authorities),
+                common_name=entry.common_name or (server_name if name == CLUSTER else name),
+                organization=entry.organization or project,
+                organizational_unit=entry.organizational_unit,
+                country=entry.country,
+                dns_names=entry.dns_names or ((server_name,) if name == CLUSTER else ()),
+                ip_addresses=entry.ip_addresses,
+                uris=entry.uris,
+                emails=entry.emails,
+                key_type=entry.key_type,
+                validity_days=entry.validity_days,
+                renew_before_days=entry.renew_before_days,
+            )
+            for name, entry in entries.items()
+        },
+        frontend=written.frontend,
+        access=written.access,
+        authorization=written.authorization,
+    )
+
+
+def _default_issuer(certificate: str, authorities: Collection[str]) -> str:
+    """Return the authority that signs unless told otherwise, or nothing where that would be a guess."""
+    preferred = "internode" if certificate == CLUSTER else "clients"
+    if preferred in authorities:
+        return preferred
+    return next(iter(authorities)) if len(authorities) == 1 else ""

@@ -1,0 +1,161 @@
+"""Talk to a listening socket as its clients do, and say why it would not talk.
+
+A TLS 1.3 server judges the client's certificate after the client believes the handshake to be over, so nothing counts
+before an answer has come back: to a gRPC health check, an HTTP request, a TChannel greeting. And a refusal counts with
+its reason only. A connection that just ends may have lost the alert on its way, so it is tried again.
+"""
+
+import http.client
+import socket
+import ssl
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import DataReceived
+
+from tests.e2e.certificates import Pair
+from tests.e2e.temporal import Process, Protocol, wait_until
+
+ATTEMPTS = 5
+TIMEOUT_SECONDS = 10
+
+# Why a caller without TLS is refused: as the server's log, its answer, and its alert (decode_error, RFC 8446, 6.2) say.
+PLAINTEXT_GRPC = "tls: first record does not look like a TLS handshake"
+PLAINTEXT_HTTP = "Client sent an HTTP request to an HTTPS server."
+PLAINTEXT_MEMBERSHIP = "TLS alert 50"
+
+
+class RefusedError(Exception):
+    """One side would not talk; the message is the reason that it gave."""
+
+
+class NoReasonError(Exception):
+    """The connection ended with neither an answer nor a reason."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """How somebody calls: what they show, and the authority and the name by which they know the server."""
+
+    pair: Pair | None
+    authority: Path
+    server_name: str
+    tls: bool = True
+
+
+def converse(protocol: Protocol, port: int, caller: Caller, process: Process) -> None:
+    """Get an answer from the listener on `port` of `process`, or raise RefusedError."""
+    for attempt in range(ATTEMPTS):
+        try:
+            return _call(protocol, port, caller, process)
+        except (NoReasonError, ConnectionError, ssl.SSLEOFError):
+            if attempt + 1 == ATTEMPTS:
+                raise
+
+
+def _call(protocol: Protocol, port: int, caller: Caller, process: Process) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS) as connection:
+        if not caller.tls:
+            return _talk(protocol, connection, process)
+        context = ssl.create_default_context(cafile=caller.authority)
+        if caller.pair:
+            context.load_cert_chain(caller.pair.certificate, caller.pair.private_key)
+        if protocol is Protocol.GRPC:
+            context.set_alpn_protocols(["h2"])
+        try:
+            with context.wrap_socket(connection, server_hostname=caller.server_name) as secured:
+                return _talk(protocol, secured, process)
+        except ssl.SSLCertVerificationError as error:
+            raise RefusedError(error.verify_message) from error
+        except ssl.SSLEOFError:
+            raise
+        except ssl.SSLError as error:
+            raise RefusedError(error.reason) from error
+
+
+def _talk(protocol: Protocol, connection: socket.socket, process: Process) -> None:
+    match protocol:
+        case Protocol.GRPC:
+            _check_health(connection, process)
+        case Protocol.HTTP:
+            _get_system_info(connection)
+        case Protocol.MEMBERSHIP:
+            _greet(connection)
+
+
+def _check_health(connection: socket.socket, process: Process) -> None:
+    """grpc.health.v1.Health/Check. To a caller without TLS gRPC just hangs up: the reason is in the server's log."""
+    client = H2Connection(H2Configuration(client_side=True))
+    client.initiate_connection()
+    path = "/grpc.health.v1.Health/Check"
+    headers = {":method": "POST", ":scheme": "https", ":authority": "localhost", ":path": path}
+    client.send_headers(1, [*headers.items(), ("content-type", "application/grpc"), ("te", "trailers")])
+    client.send_data(1, _grpc_message(b""), end_stream=True)
+    connection.sendall(client.data_to_send())
+    while received := connection.recv(65536):
+        for event in client.receive_data(received):
+            if isinstance(event, DataReceived):
+                assert event.data == _grpc_message(b"\x08\x01"), f"not SERVING: {event.data!r}"
+                return
+    if isinstance(connection, ssl.SSLSocket):
+        raise NoReasonError
+    raise RefusedError(_logged_reason(process, connection.getsockname()[1]))
+
+
+def _grpc_message(message: bytes) -> bytes:
+    return struct.pack(">BI", 0, len(message)) + message
+
+
+def _logged_reason(process: Process, port: int) -> str:
+    start = f'ServerHandshake(\\"127.0.0.1:{port}\\") failed: '
+
+    def reason() -> str:
+        return process.log.read_text().partition(start)[2].partition('"\n')[0]
+
+    return wait_until(reason, f"{process.log.name} says what was wrong with the connection from port {port}")
+
+
+def _get_system_info(connection: socket.socket) -> None:
+    connection.sendall(b"GET /api/v1/system-info HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    try:
+        with http.client.HTTPResponse(connection) as response:
+            response.begin()
+            body = response.read().decode()
+    except http.client.RemoteDisconnected as error:
+        raise NoReasonError from error
+    if response.status != http.HTTPStatus.OK:
+        raise RefusedError(body.strip())
+
+
+def _greet(connection: socket.socket) -> None:
+    """TChannel's init request, which its peer answers with an init response (frame type 2).
+
+    To a caller without TLS a Go server that expects TLS just hangs up, unless the first bytes could be a TLS record;
+    then it answers with an alert. This greeting is a valid TChannel frame whose length (0x1603), type (1), flags and
+    identifier (0x04010000) read as a TLS record as well, of a handshake with an empty ClientHello: a peer without TLS
+    answers the greeting, one with TLS complains of the ClientHello.
+    """
+    length, init_request, identifier = 0x1603, 1, 0x04010000
+    headers = {
+        "host_port": "0.0.0.0:0",
+        "tchannel_language": "",
+        "tchannel_language_version": "",
+        "tchannel_version": "",
+    }
+    filling = length - 16 - len(_tchannel_headers(headers | {"process_name": ""}))
+    payload = _tchannel_headers(headers | {"process_name": "x" * filling})
+    connection.sendall(struct.pack(">HBBI8x", length, init_request, 0, identifier) + payload)
+    answer = connection.recv(65536)
+    if not answer:
+        raise NoReasonError
+    if answer.startswith(b"\x15\x03"):
+        raise RefusedError(f"TLS alert {answer[6]}")
+    assert answer[2] == 2, f"not an init response: {answer!r}"
+
+
+def _tchannel_headers(headers: dict[str, str]) -> bytes:
+    texts = (text.encode() for header in headers.items() for text in header)
+    return struct.pack(">HH", 2, len(headers)) + b"".join(struct.pack(">H", len(text)) + text for text in texts)

@@ -1,0 +1,170 @@
+"""`python -m tools`: what the Makefile calls.
+
+Stack `local` is the real engine on local Azure, with everything in .local/. Any other stack is plain Pulumi on Azure,
+in the person's own environment and with the engine's own questions.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import click
+
+from localazure.client import LocalAzure, LocalAzureError
+from tools import REPOSITORY, ToolError
+from tools.attached import run_attached
+from tools.checks import problems
+from tools.hosted import hosted_environment, require_stack
+from tools.plugins import official_plugins
+from tools.stack import LocalStack
+from tools.toolchain import Toolchain
+
+LOCAL = "local"
+_ROOT = REPOSITORY / ".local"
+_AZURE_STATE = _ROOT / "azure"
+
+_stack_option = click.option(
+    "--stack", default=LOCAL, show_default=True, help="The stack; any but `local` is on Azure."
+)
+_identity_option = click.option("--identity", help="Who to be on local Azure (.local/azure/identities.json).")
+_PROGRAMS = ("engine", "temporal", "ui", "cli")
+
+
+@click.group()
+def main() -> None:
+    """Tools, the local stack, and checks of the work tree."""
+
+
+@main.command()
+@click.argument("programs", nargs=-1, required=True, type=click.Choice([*_PROGRAMS, "all"]))
+def ensure(programs: tuple[str, ...]) -> None:
+    """Find or build the programs that are needed, and say where they are."""
+    toolchain = Toolchain()
+    find = {
+        "engine": lambda: toolchain.engine().executable,
+        "temporal": toolchain.temporal_server,
+        "ui": lambda: toolchain.ui_server().executable,
+        "cli": toolchain.temporal_cli,
+    }
+    for program in _PROGRAMS if "all" in programs else programs:
+        click.echo(f"{program}: {find[program]()}")
+
+
+@main.command()
+@_stack_option
+@_identity_option
+def up(stack: str, identity: str | None) -> None:
+    """Provision the stack and write .deploy/."""
+    target = _target(stack, identity)
+    target.run("up")
+    for step in ("write", "summary"):
+        _attached([sys.executable, "-m", "deploy", step, "--stack", stack], target.environment)
+
+
+@main.command()
+@_stack_option
+@_identity_option
+def preview(stack: str, identity: str | None) -> None:
+    """Show what `up` would do. Nothing is written to Azure."""
+    _target(stack, identity).run("preview")
+
+
+@main.command()
+@_stack_option
+@_identity_option
+def refresh(stack: str, identity: str | None) -> None:
+    """Read back what is in Azure into the stack's state."""
+    _target(stack, identity).run("refresh")
+
+
+@main.command()
+@_stack_option
+@_identity_option
+def down(stack: str, identity: str | None) -> None:
+    """Destroy the stack, and stop local Azure, which keeps its state."""
+    if stack == LOCAL and not _ROOT.exists():
+        click.echo("there is no local stack")
+        return
+    _target(stack, identity).run("destroy")
+    if stack == LOCAL:
+        LocalAzure.attach(_AZURE_STATE).stop()
+
+
+@main.command()
+def check() -> None:
+    """Compare lock files with what they lock, and test files with what pytest collects."""
+    found = problems(REPOSITORY)
+    for problem in found:
+        click.echo(problem, err=True)
+    sys.exit(bool(found))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Target:
+    """A stack, ready for the engine: its command lines, its variables, and what answers the engine's questions."""
+
+    command: Callable[..., list[str]]
+    environment: Mapping[str, str]
+    answers: Sequence[str]
+
+    def run(self, operation: str) -> None:
+        """Run `pulumi OPERATION` on this terminal. Exits with the engine's status when that is not 0."""
+        answers = self.answers if operation != "preview" else ()
+        _attached(self.command(operation, *answers), self.environment)
+
+
+def _target(stack: str, identity: str | None) -> _Target:
+    if stack == LOCAL:
+        return _local_target(identity or "deployer")
+    if identity:
+        raise ToolError(f"--identity is for stack {LOCAL}: on stack {stack} you are who your Azure sign-in says")
+    return _hosted_target(stack)
+
+
+def _local_target(identity: str) -> _Target:
+    azure = _running_azure()
+    if identity not in azure.identities:
+        raise ToolError(f"local Azure knows no identity {identity!r}: it has {', '.join(azure.identities)}")
+    local = LocalStack(
+        _ROOT,
+        azure=azure,
+        identity=identity,
+        official_plugins=official_plugins(os.environ.get("OFFICIAL_PLUGINS", "")),
+    )
+    local.prepare()
+    return _Target(command=local.command, environment=local.environment(), answers=("--yes", "--skip-preview"))
+
+
+def _hosted_target(stack: str) -> _Target:
+    engine = Toolchain().engine()
+    environment = hosted_environment(engine)
+    require_stack(engine, stack, environment)
+    return _Target(
+        command=lambda operation, *arguments: [str(engine.executable), operation, "--stack", stack, *arguments],
+        environment=environment,
+        answers=(),
+    )
+
+
+def _running_azure() -> LocalAzure:
+    try:
+        return LocalAzure.attach(_AZURE_STATE)
+    except LocalAzureError:
+        pass
+    try:
+        azure = LocalAzure.start(_AZURE_STATE)
+    except LocalAzureError as error:
+        raise ToolError(str(error)) from error
+    click.echo(f"local Azure runs on {azure.metadata_host} until `make down`", err=True)
+    return azure
+
+
+def _attached(command: Sequence[str], environment: Mapping[str, str]) -> None:
+    status = run_attached(command, cwd=REPOSITORY, environment=environment)
+    if status:
+        raise SystemExit(status)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m tools")
