@@ -72,6 +72,11 @@ class Identity:
         """The host that describes the cloud, where it is none of the named ones."""
         return self._get("ARM_METADATA_HOSTNAME")
 
+    @property
+    def subscription_id(self) -> str | None:
+        """The subscription, where it is configured."""
+        return self._get("ARM_SUBSCRIPTION_ID")
+
     def credential(self, endpoints: Endpoints) -> AsyncTokenCredential:
         """Return a new credential, with no token cached, by the first way that is configured.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
@@ -11,8 +13,9 @@ from azure.keyvault.keys.crypto.aio import CryptographyClient
 from azure.keyvault.secrets.aio import SecretClient
 from azure.mgmt.authorization.aio import AuthorizationManagementClient
 from azure.mgmt.keyvault.aio import KeyVaultManagementClient
+from azure.mgmt.resource.resources.aio import ResourceManagementClient
 
-from cloud.endpoints import Endpoints, discover
+from cloud.endpoints import CloudError, Endpoints, discover
 from cloud.identity import Identity, Principal, principal_of
 
 KEY_VAULT_API_VERSION = "7.6"
@@ -68,6 +71,34 @@ class Session:
             base_url=self._endpoints.resource_manager,
             credential_scopes=[f"{self._endpoints.resource_manager_audience}/.default"],
         )
+
+    def resources(self, subscription_id: str) -> ResourceManagementClient:
+        """Return the client for a subscription's resources of any kind. The caller closes it."""
+        return ResourceManagementClient(
+            self.credential,
+            subscription_id,
+            base_url=self._endpoints.resource_manager,
+            credential_scopes=[f"{self._endpoints.resource_manager_audience}/.default"],
+        )
+
+    async def subscription_id(self) -> str:
+        """Return the subscription that is configured, or else the one that the Azure CLI is set to.
+
+        Raises CloudError if there is neither.
+        """
+        if told := self._identity.subscription_id:
+            return told
+        asking = ("az", "account", "show", "--query", "id", "--output", "tsv")
+        try:
+            process = await asyncio.create_subprocess_exec(*asking, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        except FileNotFoundError:
+            raise CloudError(
+                "No subscription is named. Nothing was asked. Set ARM_SUBSCRIPTION_ID, or sign in with `az login`."
+            ) from None
+        answer, complaint = await process.communicate()
+        if process.returncode:
+            raise CloudError(f"The Azure CLI named no subscription: {complaint.decode().strip()} Run `az login`.")
+        return answer.decode().strip()
 
     async def principal(self) -> Principal:
         """Return who this session is signed in as."""

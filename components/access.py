@@ -67,6 +67,8 @@ def assign(
 ) -> list[authorization.RoleAssignment]:
     """Declare `role` on `scope` for each principal; logical names begin with `name`."""
     assignments = []
+    # azure-native reads a scope back without its first slash: written so, an imported assignment is no other.
+    scope = pulumi.Output.from_input(scope).apply(lambda path: path.lstrip("/"))
     for principal in principals:
         assignment_name = pulumi.Output.all(scope, role.definition, principal.key).apply(
             lambda parts: str(uuid.uuid5(_NAMES, "|".join(parts).lower()))

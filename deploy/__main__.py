@@ -16,7 +16,7 @@ from deploy.checks import problems, warnings
 from deploy.composition import compose
 from deploy.outputs import Outputs
 from deploy.problem import DeployError, Problem
-from deploy.stack import azure_settings, read_outputs
+from deploy.stack import read_outputs
 from deploy.summary import summarise
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def main() -> None:
     "--config-file",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="PATH",
-    help="The stack's file, for its azure-native settings. [default: Pulumi.NAME.yaml]",
+    help="The stack's file, which may say how to sign in. [default: Pulumi.NAME.yaml]",
 )
 @_directory
 def write(
@@ -141,14 +141,9 @@ def _chosen(outputs: Outputs, only: Sequence[str]) -> list[str]:
 
 async def _keys(outputs: Outputs, consumers: Iterable[str], config_file: Path, wait_seconds: float) -> "Keys":
     # The Azure SDKs take a second to import, which `summary` does without.
-    from cloud import CloudError, Identity, Session
-    from deploy.keys import read_keys
+    from deploy.keys import read_keys, sign_in
 
-    try:
-        session = await Session.open(Identity.found(os.environ, azure_settings(config_file)))
-    except CloudError as error:
-        raise DeployError(str(error)) from error
-    async with session:
+    async with await sign_in(os.environ, config_file) as session:
         return await read_keys(session, outputs, consumers, wait_seconds=wait_seconds, waiting=_tell)
 
 

@@ -37,6 +37,7 @@ from environment import (
     ui_environment,
     worker_environment,
 )
+from pki import Role
 from pki.chain import issued
 
 AUTHORITY_WARNING = timedelta(days=180)
@@ -68,9 +69,10 @@ def warnings(outputs: Outputs, now: datetime) -> list[str]:
     """Return which certificates of the stack end soon, or have ended, and what to do."""
     found = []
     for name, issued_certificate in outputs.certificates.items():
-        begins, ends = _validity(issued_certificate.certificate)
-        authority = issued_certificate.role == "authority"
-        if ends - now <= (AUTHORITY_WARNING if authority else (ends - begins) / 3):
+        ends = issued_certificate.certificate.not_valid_after_utc
+        authority = issued_certificate.role is Role.AUTHORITY
+        window = AUTHORITY_WARNING if authority else timedelta(days=issued_certificate.renew_before_days)
+        if now.date() >= (ends - window).date():
             when = f"{name} {'ended' if ends <= now else 'ends'} on {ends:%Y-%m-%d}"
             found.append(
                 f"{when}, and all that it issued ends with it. It is not renewed by itself: raise its renewal, or roll "
@@ -186,7 +188,7 @@ def _certificate_problems(
 
 
 def _validity_problems(consumer: str, name: str, found: IssuedCertificate, now: datetime) -> Iterator[Problem]:
-    begins, ends = _validity(found.certificate)
+    begins, ends = found.certificate.not_valid_before_utc, found.certificate.not_valid_after_utc
     if ends <= now:
         wrong = f"the certificate {name} ended on {ends:%Y-%m-%d %H:%M} UTC"
         yield Problem(consumer, wrong, "Everybody would refuse it.", _ISSUE_ANEW)
@@ -244,10 +246,6 @@ def _vouches_for(certificate: x509.Certificate, host: str) -> bool:
     host = host.lower()
     parent = f"*.{host.partition('.')[2]}"
     return any(name.lower() in (host, parent) for name in names.get_values_for_type(x509.DNSName))
-
-
-def _validity(certificate: x509.Certificate) -> tuple[datetime, datetime]:
-    return certificate.not_valid_before_utc, certificate.not_valid_after_utc
 
 
 def _encoded(public_key: PublicKeyTypes) -> bytes:

@@ -7,7 +7,9 @@ on nothing else. What cannot be read is a problem of the consumer that needs it,
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+import yaml
 from azure.core.exceptions import (
     AzureError,
     ClientAuthenticationError,
@@ -17,7 +19,8 @@ from azure.core.exceptions import (
 from azure.keyvault.secrets import KeyVaultSecretIdentifier
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_delay, wait_exponential
 
-from cloud import CloudError, Session
+from cloud import CloudError, Identity, Session
+from cloud.identity import STACK_SETTINGS
 from deploy.outputs import IssuedCertificate, Outputs
 from deploy.problem import DeployError, Problem
 from deploy.secret import Secret
@@ -25,6 +28,7 @@ from deploy.secret import Secret
 ROLE = "Key Vault Secrets User"
 _AT_ONCE = 16
 _MISSING_ROLE = "ForbiddenByRbac"
+_SIGN_IN_NAMESPACES = ("azure-native", "temporalazure")
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,36 @@ class Keys:
 
     found: Mapping[str, Secret]
     problems: tuple[Problem, ...]
+
+
+async def sign_in(environ: Mapping[str, str], config_file: Path) -> Session:
+    """Return a session of the identity that `up` takes: the stack's settings come before the environment.
+
+    Raises DeployError if there is no such cloud.
+    """
+    try:
+        return await Session.open(Identity.found(environ, sign_in_settings(config_file)))
+    except CloudError as error:
+        raise DeployError(str(error)) from error
+
+
+def sign_in_settings(config_file: Path) -> dict[str, str]:
+    """Return what a stack's file says about signing in, `temporalazure:` over `azure-native:`; nothing without a file.
+
+    Encrypted values are left out: credentials come from the environment.
+    """
+    if not config_file.exists():
+        return {}
+    try:
+        config = dict((yaml.safe_load(config_file.read_text(encoding="utf-8")) or {}).get("config") or {})
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError):
+        raise DeployError(f"{config_file} is not a stack's file. Nothing was written. Restore it from git.") from None
+    return {
+        name: str(value).lower() if isinstance(value, bool) else value
+        for namespace in _SIGN_IN_NAMESPACES
+        for name in STACK_SETTINGS
+        if isinstance(value := config.get(f"{namespace}:{name}"), str | bool)
+    }
 
 
 async def read_keys(

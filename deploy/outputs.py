@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 
 from deploy.problem import DeployError
 from environment import CLI, SERVER, UI, Consumer, Environment, worker
-from pki import load_certificate
+from pki import Role, load_certificate
 
 
 def _certificate(pem: object) -> x509.Certificate:
@@ -35,9 +35,14 @@ class _Model(BaseModel):
 
 
 class IssuedCertificate(_Model):
-    """A certificate and those above it. `secret_id` names the version of the secret that holds its private key."""
+    """A certificate and those above it.
 
-    role: str
+    `secret_id` names the version of the secret that holds its private key. Inside its last `renew_before_days` (whole
+    UTC days) `up` renews a leaf; authorities have no such window.
+    """
+
+    role: Role
+    renew_before_days: int
     certificate: Pem = Field(alias="certificatePem")
     chain: tuple[Pem, ...] = Field(alias="chainPem")
     secret_id: str | None = None

@@ -1,4 +1,4 @@
-"""What the Pulumi project knows of a stack: its outputs, from the CLI, and its Azure settings, from the stack's file.
+"""A stack's outputs, as the Pulumi CLI has them.
 
 One run of `pulumi stack output`, and no more: the automation API would run three, and select the stack besides, which
 is for the person at the keyboard to do. The command needs neither the stack's file nor its salt.
@@ -6,16 +6,11 @@ is for the person at the keyboard to do. The command needs neither the stack's f
 
 import json
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from deploy.outputs import Outputs
 from deploy.problem import DeployError
-
-_AZURE = "azure-native:"
 
 
 def read_outputs(stack: str, project: Path, *, show_secrets: bool) -> Outputs:
@@ -41,27 +36,3 @@ def read_outputs(stack: str, project: Path, *, show_secrets: bool) -> Outputs:
         )
     outputs: dict[str, Any] = json.loads(found.stdout)
     return Outputs.parse(outputs, stack)
-
-
-def azure_settings(config_file: Path) -> Mapping[str, str]:
-    """Return the plain `azure-native:` settings of a stack's file, by name; none if there is no file.
-
-    They come before the environment when the program signs in, so they must here too. Encrypted ones are left out.
-    """
-    try:
-        text = config_file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return {}
-    try:
-        config = (yaml.safe_load(text) or {}).get("config") or {}
-        return {
-            name.removeprefix(_AZURE): _written(value)
-            for name, value in config.items()
-            if name.startswith(_AZURE) and isinstance(value, str | bool)
-        }
-    except (yaml.YAMLError, AttributeError):
-        raise DeployError(f"{config_file} is not a stack's file. Nothing was written. Restore it from git.") from None
-
-
-def _written(value: str | bool) -> str:
-    return value if isinstance(value, str) else str(value).lower()

@@ -15,6 +15,7 @@ from rich.table import Table
 from deploy import checks, directory
 from deploy.composition import certificate_pem
 from deploy.outputs import IssuedCertificate, Outputs, Startup
+from pki import Role
 
 
 class State(StrEnum):
@@ -42,7 +43,7 @@ class CertificateSummary(_Model):
     """`issuer` is the issuing authority's name among the certificates; `days_left` is rounded down."""
 
     name: str
-    role: str
+    role: Role
     issuer: str
     not_after: datetime
     days_left: int
@@ -98,7 +99,9 @@ def summarise(outputs: Outputs, stack: str, base: Path, now: datetime) -> Summar
         stack=stack,
         directory=str(shown),
         consumers=consumers,
-        certificates=tuple(_certificate(name, outputs, now) for name in outputs.certificates),
+        certificates=tuple(
+            sorted((_certificate(name, outputs, now) for name in outputs.certificates), key=_leaves_first)
+        ),
         warnings=tuple(checks.warnings(outputs, now)),
         next=tuple(_next(stack, consumers)),
     )
@@ -122,6 +125,10 @@ def _certificate(name: str, outputs: Outputs, now: datetime) -> CertificateSumma
     return CertificateSummary(
         name=name, role=found.role, issuer=_issuer(found, outputs), not_after=ends, days_left=(ends - now).days
     )
+
+
+def _leaves_first(certificate: CertificateSummary) -> tuple[bool, str]:
+    return certificate.role is Role.AUTHORITY, certificate.name
 
 
 def _issuer(found: IssuedCertificate, outputs: Outputs) -> str:

@@ -30,7 +30,7 @@ class Deployment:
     frontend_address: str = "127.0.0.1:7233"
     server_name: str = "temporal.internal"
     namespace: str = "default"
-    refresh_interval: timedelta = timedelta(minutes=1)
+    refresh_interval: timedelta = timedelta(minutes=5)
     expiry_warning_window: timedelta = timedelta(days=21)
     expiry_error_window: timedelta = timedelta(days=7)
     expiry_check_interval: timedelta = timedelta(hours=1)

@@ -7,7 +7,7 @@ of what Azure does.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 
 from localazure.store import Document, Store
@@ -50,7 +50,7 @@ class Propagation:
     """How long the data plane ignores a new assignment, and how much longer for a token older than it. Seconds."""
 
     seconds: float = 0
-    stale_token_seconds: float = field(default=0)
+    stale_token_seconds: float = 0
 
 
 _SUPPORT = ("Microsoft.Support/*",)
@@ -227,6 +227,11 @@ def role_named(name: str) -> Role:
     raise LookupError(f"no built-in role is named {name!r}")
 
 
+def assignment_key(principal_id: str, scope: str, name: str) -> str:
+    """The store key of a role assignment: by principal first, because that is what every request asks for."""
+    return f"{principal_id}{scope}/{name}".lower()
+
+
 def covers(assigned_scope: str, scope: str) -> bool:
     """Whether an assignment at `assigned_scope` is inherited by `scope`."""
     parent, child = assigned_scope.rstrip("/").lower(), scope.rstrip("/").lower()
@@ -255,11 +260,10 @@ def permits_data(
 
 
 def _held(store: Store, principal: Principal, scope: str) -> Iterable[tuple[Role, Document]]:
-    holders = {principal.object_id, *principal.groups}
-    for _, assignment in store.items(ROLE_ASSIGNMENTS):
-        if assignment["principalId"] in holders and covers(assignment["scope"], scope):
+    for holder in (principal.object_id, *principal.groups):
+        for _, assignment in store.items(ROLE_ASSIGNMENTS, f"{holder}/"):
             held = role(assignment["roleDefinitionId"])
-            if held is not None:
+            if held is not None and covers(assignment["scope"], scope):
                 yield held, assignment
 
 

@@ -181,13 +181,6 @@ def _authenticate_to_vault(vault: Vault, context: Context, request: web.Request)
         raise AzureError(
             401, "Unauthorized", message, headers={"WWW-Authenticate": f'{challenge}, error="invalid_token"'}
         ) from refused
-    if principal.tenant_id != vault.tenant_id:
-        raise AzureError(
-            401,
-            "Unauthorized",
-            f"AKV10032: Invalid issuer. Expected the tenant {vault.tenant_id}, found {principal.tenant_id}.",
-            headers={"WWW-Authenticate": f'{challenge}, error="invalid_token"'},
-        )
     request[PRINCIPAL] = principal
     request[ENTRY].principal = principal.name
 

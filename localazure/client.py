@@ -12,6 +12,8 @@ from typing import Any, Literal, Self
 
 import psutil
 
+from localazure.entra.directory import Kind
+
 _STARTUP_SECONDS = 20
 _SHUTDOWN_SECONDS = 10
 _POLL_SECONDS = 0.02
@@ -98,7 +100,9 @@ class LocalAzure:
                 self._process.kill()
                 self._process.wait()
         elif running is not None:
-            psutil.wait_procs([running], timeout=_SHUTDOWN_SECONDS)
+            _, alive = psutil.wait_procs([running], timeout=_SHUTDOWN_SECONDS)
+            if alive:
+                raise LocalAzureError(f"the local Azure on {self.state}, process {self.pid}, does not stop")
 
     def kill(self) -> None:
         """SIGKILL the process, as a crash would; only for one that this object started."""
@@ -141,7 +145,7 @@ class LocalAzure:
     def create_identity(
         self,
         name: str,
-        kind: Literal["ServicePrincipal", "Group", "User"] = "ServicePrincipal",
+        kind: Kind = "ServicePrincipal",
         *,
         member_of: tuple[str, ...] = (),
         federated_credentials: tuple[dict[str, Any], ...] = (),
@@ -177,9 +181,9 @@ class LocalAzure:
         """The request that is held, once there is one."""
         deadline = time.monotonic() + timeout_seconds
         while time.monotonic() < deadline:
-            for request in self.requests():
-                if request["phase"] == "held":
-                    return request
+            held = self._call("GET", "/_local/requests?phase=held")["requests"]
+            if held:
+                return dict(held[0])
             time.sleep(_POLL_SECONDS)
         raise LocalAzureError(f"no write was held within {timeout_seconds} s")
 

@@ -7,7 +7,7 @@ first, before they read what they are going to change.
 import json
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ class Context:
     """A free loopback port for a new vault."""
     stop: Callable[[], None]
     hold: Hold | None = None
-    clock: Callable[[], float] = field(default=time.time)
+    clock: Callable[[], float] = time.time
 
     async def authorize(self, request: web.Request, scope: str, action: str) -> Principal:
         """The caller, who may do `action` at the scope; 403 AuthorizationFailed otherwise."""

@@ -3,7 +3,7 @@
 It is not Azure, needs no token and is not logged; it gives no secret away.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -20,7 +20,7 @@ class _HoldRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     write: int = Field(ge=1)
-    when: str = Field(pattern="^(before|after)$")
+    when: Literal["before", "after"]
 
 
 class _FederatedCredential(BaseModel):
@@ -69,10 +69,13 @@ class _Control:
         return await self.dials(request)
 
     async def requests(self, request: web.Request) -> web.Response:
+        """Those with a number above `after` and, if given, in the phase `phase`."""
         after = request.query.get("after", "0")
         if not after.isdigit():
             raise AzureError(400, "BadRequest", f"after={after} is not the number of a request.")
-        return web.json_response({"requests": self._context.log.after(int(after))})
+        phase = request.query.get("phase")
+        entries = self._context.log.after(int(after))
+        return web.json_response({"requests": [each for each in entries if phase in (None, each["phase"])]})
 
     async def hold(self, request: web.Request) -> web.Response:
         """Hold the write-th write from now on; a hold that was there is released."""
@@ -81,7 +84,7 @@ class _Control:
         except ValidationError as error:
             raise _wrong(error) from error
         self._release()
-        self._context.hold = Hold(wanted.write, "before" if wanted.when == "before" else "after")
+        self._context.hold = Hold(wanted.write, wanted.when)
         return web.Response(status=204)
 
     async def release(self, request: web.Request) -> web.Response:

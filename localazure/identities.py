@@ -6,7 +6,7 @@ import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
-from localazure.access import ROLE_ASSIGNMENTS, role_named
+from localazure.access import ROLE_ASSIGNMENTS, assignment_key, role_named
 from localazure.entra import directory
 from localazure.files import write_atomically
 from localazure.store import Store
@@ -55,7 +55,7 @@ def _assign(store: Store, principal_id: str, role_name: str, scope: str) -> None
     instant = timestamp(datetime.fromtimestamp(now, UTC))
     store.put(
         ROLE_ASSIGNMENTS,
-        f"{scope}/{name}".lower(),
+        assignment_key(principal_id, scope, name),
         {
             "id": f"{scope}/providers/Microsoft.Authorization/roleAssignments/{name}",
             "name": name,

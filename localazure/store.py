@@ -15,6 +15,9 @@ from typing import Any
 
 Document = dict[str, Any]
 
+_LAST = "\U0010ffff"
+"""Sorts after every character in SQLite's binary order of UTF-8."""
+
 _SCHEMA = """
     CREATE TABLE IF NOT EXISTS documents (
         kind TEXT, key TEXT, value TEXT NOT NULL, PRIMARY KEY (kind, key)
@@ -29,8 +32,8 @@ class Store:
     """
 
     def __init__(self, path: Path) -> None:
+        path.touch(mode=0o600)
         self._connection = sqlite3.connect(path, isolation_level=None)
-        path.chmod(0o600)
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.execute(_SCHEMA)
@@ -50,14 +53,14 @@ class Store:
     def items(self, kind: str, prefix: str = "") -> list[tuple[str, Document]]:
         """Documents of a kind whose key starts with `prefix`, ordered by key."""
         rows = self._connection.execute(
-            "SELECT key, value FROM documents WHERE kind = ? AND substr(key, 1, ?) = ? ORDER BY key",
-            (kind, len(prefix), prefix),
+            "SELECT key, value FROM documents WHERE kind = ? AND key BETWEEN ? AND ? ORDER BY key",
+            (kind, prefix, prefix + _LAST),
         )
         return [(key, _load(value)) for key, value in rows]
 
     def drop(self, kind_prefix: str) -> None:
         """Delete every document of every kind whose name starts with `kind_prefix`."""
-        self._connection.execute("DELETE FROM documents WHERE substr(kind, 1, ?) = ?", (len(kind_prefix), kind_prefix))
+        self._connection.execute("DELETE FROM documents WHERE kind BETWEEN ? AND ?", (kind_prefix, kind_prefix + _LAST))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

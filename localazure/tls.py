@@ -27,8 +27,8 @@ def server_context(state: Path) -> ssl.SSLContext:
     """TLS for 127.0.0.1, ::1 and localhost. Writes `ca.pem` and what belongs to it unless they are there and last."""
     now = datetime.datetime.now(datetime.UTC)
     if not _lasts(state / "ca.pem", now + _SERVER_VALIDITY):
-        _create_authority(state, now)
         (state / "server.pem").unlink(missing_ok=True)
+        _create_authority(state, now)
     if not _lasts(state / "server.pem", now + _RENEW_BEFORE):
         _create_server_certificate(state, now)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

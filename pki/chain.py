@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 
@@ -25,7 +26,7 @@ def issued(certificate: x509.Certificate, by: x509.Certificate) -> bool:
     """Tell whether `by` issued `certificate`: the names agree and the signature verifies."""
     try:
         certificate.verify_directly_issued_by(by)
-    except Exception:  # cryptography raises ValueError, TypeError or InvalidSignature, depending on what differs
+    except (InvalidSignature, TypeError, UnsupportedAlgorithm, ValueError):  # depending on what differs
         return False
     return True
 
@@ -33,15 +34,17 @@ def issued(certificate: x509.Certificate, by: x509.Certificate) -> bool:
 def chain_of(certificate: x509.Certificate, pool: Iterable[x509.Certificate]) -> Sequence[x509.Certificate]:
     """Return who issued `certificate`, who issued that, and so on up to a root, out of `pool`.
 
-    Raises ValueError if the chain ends before a certificate that issued itself.
+    Where several certificates of one authority fit (renewed, or certified by another), a way that reaches a root is
+    found whatever the pool's order. Raises ValueError if none does.
     """
-    candidates = list(pool)
-    chain: list[x509.Certificate] = []
-    current = certificate
-    while not issued(current, current):
-        issuer = next((candidate for candidate in candidates if issued(current, candidate)), None)
-        if issuer is None or issuer in chain:
-            raise ValueError(f"no certificate here issued {current.subject.rfc4514_string()}")
-        chain.append(issuer)
-        current = issuer
-    return chain
+    chain = _way_up([certificate], list(pool))
+    if chain is None:
+        raise ValueError(f"the certificates at hand lead from {certificate.subject.rfc4514_string()} to no root")
+    return chain[1:]
+
+
+def _way_up(way: list[x509.Certificate], pool: Sequence[x509.Certificate]) -> list[x509.Certificate] | None:
+    if issued(way[-1], by=way[-1]):
+        return way
+    further = (candidate for candidate in pool if candidate not in way and issued(way[-1], by=candidate))
+    return next((found for each in further if (found := _way_up([*way, each], pool))), None)

@@ -16,7 +16,7 @@ def deviations(certificate: x509.Certificate, policy: IssuancePolicy, issuer: x5
 
     An empty list means that only key, serial number, validity and signature can differ from a fresh issue. How long
     it is valid is not looked at: that is the renewal's question. Without an issuer the certificate must have signed
-    itself.
+    itself. A certificate that cannot be read through differs, too.
     """
     signer = issuer or certificate
     public_key = certificate.public_key()
@@ -29,8 +29,11 @@ def deviations(certificate: x509.Certificate, policy: IssuancePolicy, issuer: x5
         found.append(f"it was not issued by {signer.subject.rfc4514_string()}")
     if certificate.version is not x509.Version.v3:
         found.append("it is not an X.509v3 certificate")
+    try:
+        actual = {extension.oid: extension for extension in certificate.extensions}
+    except (ValueError, x509.DuplicateExtension) as error:
+        return [*found, f"its extensions cannot be read: {error}"]
     expected = {extension.oid: extension for extension in extensions(policy, public_key, signer.public_key())}
-    actual = {extension.oid: extension for extension in certificate.extensions}
     for oid in sorted(expected.keys() | actual.keys(), key=lambda oid: oid.dotted_string):
         if expected.get(oid) != actual.get(oid):
             found.append(f"its extension {oid._name if oid._name != 'Unknown OID' else oid.dotted_string} differs")

@@ -36,12 +36,16 @@ class SignatureAlgorithm(StrEnum):
 
     @classmethod
     def of(cls, public_key: CertificatePublicKeyTypes) -> SignatureAlgorithm:
-        """Return the algorithm that belongs to a key: SHA-256, but SHA-384 for P-384."""
-        if isinstance(public_key, rsa.RSAPublicKey):
-            return cls.RS256
-        if isinstance(public_key, ec.EllipticCurvePublicKey):
-            return cls.ES384 if public_key.curve.key_size == 384 else cls.ES256
-        raise ValueError(f"an authority's key is RSA or elliptic-curve, not {type(public_key).__name__}")
+        """Return the algorithm that belongs to a key. Raises ValueError if the key is of no type that can be issued."""
+        match KeyType.of(public_key):
+            case None:
+                raise ValueError(f"its authority's key is none of {', '.join(KeyType)}")
+            case KeyType.EC_P256:
+                return cls.ES256
+            case KeyType.EC_P384:
+                return cls.ES384
+            case _:
+                return cls.RS256
 
     @property
     def hash_algorithm(self) -> hashes.SHA256 | hashes.SHA384:
@@ -151,11 +155,13 @@ def draft(
     """Return the unsigned certificate for `public_key`; without an issuer it is an authority that signs itself.
 
     Raises ValueError if the public key is not of the policy's type, if a leaf has no issuer, or if the issuer cannot
-    issue today (see `validity`).
+    issue this: it is no authority, may have none below it, or not today (see `validity`).
     """
     if KeyType.of(public_key) is not policy.key_type:
         raise ValueError(f"the key is not {policy.key_type}, as the policy of {policy.subject.common_name} says")
-    if issuer is None and policy.role is not Role.AUTHORITY:
+    if issuer is not None:
+        _require_authority(issuer, policy.role)
+    elif policy.role is not Role.AUTHORITY:
         raise ValueError("only an authority signs itself; a node or a client needs an issuer")
     not_before, not_after = validity(policy, issuer, now)
     issuer_name = issuer.subject if issuer else policy.subject.name()
@@ -179,6 +185,15 @@ def draft(
 
     _, to_be_signed = build(b"\0")
     return Draft(algorithm=algorithm, to_be_signed=to_be_signed, _issuer=issuer, _build=build)
+
+
+def _require_authority(issuer: x509.Certificate, role: Role) -> None:
+    """Raise ValueError if RFC 5280, 4.2.1.9, has `issuer` sign no certificate of this role."""
+    constraints = [item.value for item in issuer.extensions if isinstance(item.value, x509.BasicConstraints)]
+    if not constraints or not constraints[0].ca:
+        raise ValueError(f"its issuer, {issuer.subject.rfc4514_string()}, is no authority")
+    if role is Role.AUTHORITY and constraints[0].path_length == 0:
+        raise ValueError(f"its issuer, {issuer.subject.rfc4514_string()}, may have no authority below it")
 
 
 def renewal_due(certificate: x509.Certificate, policy: IssuancePolicy, issuer: x509.Certificate, now: datetime) -> bool:

@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyAddress, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 
@@ -66,12 +66,22 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
 
+def _of_64_bytes(text: str) -> str:
+    if len(text.encode()) > 64:
+        raise ValueError("in UTF-8 it has more than 64 bytes, the most that a common name can have")
+    return text
+
+
+_Text = Annotated[str, Field(min_length=1)]
+_NamePart = Annotated[_Text, Field(max_length=64)]
+
+
 class Subject(_Model):
     """A distinguished name, in the order in which it is encoded: C, O, OU, CN (RFC 5280, 4.1.2.6)."""
 
-    common_name: Annotated[str, Field(min_length=1, max_length=64)]
-    organization: Annotated[str, Field(min_length=1, max_length=64)] | None = None
-    organizational_unit: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    common_name: Annotated[_NamePart, AfterValidator(_of_64_bytes)]
+    organization: _NamePart | None = None
+    organizational_unit: _NamePart | None = None
     country: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None = None
 
     def name(self) -> x509.Name:
@@ -86,27 +96,29 @@ class Subject(_Model):
 
     @classmethod
     def of(cls, name: x509.Name) -> Self:
-        """Return an existing distinguished name. Raises ValueError if it has attributes that are not known here."""
+        """Return an existing distinguished name. Raises ValueError if it is encoded otherwise than `name` would."""
         fields = {
             NameOID.COUNTRY_NAME: "country",
             NameOID.ORGANIZATION_NAME: "organization",
             NameOID.ORGANIZATIONAL_UNIT_NAME: "organizational_unit",
             NameOID.COMMON_NAME: "common_name",
         }
-        attributes = list(name)
-        values = {fields[item.oid]: str(item.value) for item in attributes if item.oid in fields}
-        if len(values) != len(attributes):
-            raise ValueError(f"its subject, {name.rfc4514_string()}, has more than C, O, OU and CN, once each")
-        return cls.model_validate(values)
+        try:
+            subject = cls.model_validate({fields[item.oid]: item.value for item in name if item.oid in fields})
+        except ValidationError:
+            subject = None
+        if subject is None or subject.name() != name:
+            raise ValueError(f"its subject, {name.rfc4514_string()}, is not C, O, OU and CN in this order, CN at least")
+        return subject
 
 
 class SubjectAlternativeNames(_Model):
     """The names that a certificate vouches for (RFC 5280, 4.2.1.6)."""
 
-    dns_names: tuple[str, ...] = ()
-    ip_addresses: tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ...] = ()
-    uris: tuple[str, ...] = ()
-    emails: tuple[str, ...] = ()
+    dns_names: tuple[_Text, ...] = ()
+    ip_addresses: tuple[IPvAnyAddress, ...] = ()
+    uris: tuple[_Text, ...] = ()
+    emails: tuple[_Text, ...] = ()
 
     def general_names(self) -> list[x509.GeneralName]:
         """Return the names as X.509 has them: DNS names, addresses, URIs, e-mail addresses."""
@@ -133,6 +145,14 @@ class SubjectAlternativeNames(_Model):
             emails=tuple(names.get_values_for_type(x509.RFC822Name)),
         )
 
+    @model_validator(mode="after")
+    def _can_be_encoded(self) -> Self:
+        self.general_names()
+        for address in self.ip_addresses:
+            if isinstance(address, ipaddress.IPv6Address) and address.scope_id:
+                raise ValueError(f"{address} has a zone, which no certificate can hold; leave %{address.scope_id} out")
+        return self
+
 
 class IssuancePolicy(_Model):
     """Everything about a certificate but its key, its serial number and the day it is issued on.
@@ -145,7 +165,7 @@ class IssuancePolicy(_Model):
     subject: Subject
     subject_alternative_names: SubjectAlternativeNames = SubjectAlternativeNames()
     key_type: KeyType
-    validity_days: Annotated[int, Field(ge=1)]
+    validity_days: Annotated[int, Field(ge=1, le=36_500)]
     renew_before_days: Annotated[int, Field(ge=0)] = 0
     path_length: Annotated[int, Field(ge=0)] | None = None
 

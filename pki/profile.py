@@ -16,13 +16,13 @@ from pki.policy import IssuancePolicy, Role
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """The usages of a role's certificates, in X.509's words and in Key Vault's."""
+    """The usages of a role's certificates."""
 
     signs_certificates: bool
     extended_key_usages: tuple[ObjectIdentifier, ...]
 
     def key_usage(self, public_key: CertificatePublicKeyTypes) -> x509.KeyUsage:
-        """Return the key usage: signing for an authority; for a leaf signatures, and RSA key transport for TLS 1.2."""
+        """Return the key usage: an authority signs; a leaf signs, and with RSA transports keys in TLS 1.2."""
         return x509.KeyUsage(
             digital_signature=True,
             key_encipherment=not self.signs_certificates and isinstance(public_key, rsa.RSAPublicKey),

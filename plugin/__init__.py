@@ -5,6 +5,17 @@ stand-in plugins of the local Azure are both served by it.
 """
 
 from plugin.host import Engine, PluginError, serve
-from plugin.values import UNKNOWN, difference, has_unknown, plain, property_values
+from plugin.values import UNKNOWN, difference, has_unknown, plain, property_of, property_path, property_values
 
-__all__ = ["UNKNOWN", "Engine", "PluginError", "difference", "has_unknown", "plain", "property_values", "serve"]
+__all__ = [
+    "UNKNOWN",
+    "Engine",
+    "PluginError",
+    "difference",
+    "has_unknown",
+    "plain",
+    "property_of",
+    "property_path",
+    "property_values",
+    "serve",
+]

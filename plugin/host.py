@@ -72,7 +72,7 @@ def _answering_plainly(name: str) -> Callable[..., Awaitable[Any]]:
         try:
             return await method(self, request, context)
         except Exception as error:
-            # The SDK wraps what a provider raises in an Exception that holds a traceback as text.
+            # The SDK raises an Exception with a traceback in its text, in the context of what the provider raised.
             cause = error.__context__
             if not isinstance(cause, PluginError):
                 raise

@@ -5,7 +5,9 @@ on plain dictionaries. Two rules hold everywhere: what is not yet known is the s
 as floats, the only ones that the protocol has.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from pulumi.provider.experimental.property_value import PropertyValue
@@ -19,11 +21,14 @@ UNKNOWN: Final[str] = rpc.UNKNOWN
 def plain(value: PropertyValue | Mapping[str, PropertyValue]) -> Any:
     """Return a property value, or a map of them, as plain data; secret marks and dependencies are dropped.
 
-    Integral numbers come back as `int`. Keys that begin with two underscores are the engine's own and are left out.
+    Integral numbers come back as `int`. Properties that begin with two underscores are the engine's own and are left
+    out; further down, in a map of tags for one, such keys are the user's.
     """
-    inner = value.value if isinstance(value, PropertyValue) else value
+    if not isinstance(value, PropertyValue):
+        return {key: plain(item) for key, item in value.items() if not key.startswith("__")}
+    inner = value.value
     if isinstance(inner, Mapping):
-        return {key: plain(item) for key, item in inner.items() if not key.startswith("__")}
+        return {key: plain(item) for key, item in inner.items()}
     if isinstance(inner, Sequence) and not isinstance(inner, str):
         return [plain(item) for item in inner]
     if isinstance(inner, float) and inner.is_integer():
@@ -56,22 +61,40 @@ def has_unknown(value: Any) -> bool:
     return bool(value == UNKNOWN)
 
 
-def difference(old: Any, new: Any, path: str = "") -> dict[str, PropertyDiff]:
-    """Return what `new` changes of `old`, as the engine's detailed diff: dotted paths and kinds.
+def property_path(steps: Iterable[str | int]) -> str:
+    """Return where a value stands as the engine writes it: `policy.keyType`, `names[0]`, `tags["cost.center"]`."""
+    path = ""
+    for step in steps:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif re.fullmatch(r"[A-Za-z_$][\w$]*", step, re.ASCII):
+            path += f".{step}" if path else step
+        else:
+            path += f"[{json.dumps(step, ensure_ascii=False)}]"
+    return path
+
+
+def property_of(path: str) -> str:
+    """Return the property that a path begins with."""
+    return re.split(r"[.\[]", path, maxsplit=1)[0]
+
+
+def difference(old: Any, new: Any, at: tuple[str, ...] = ()) -> dict[str, PropertyDiff]:
+    """Return what `new` changes of `old`, as the engine's detailed diff: paths (`property_path`) and kinds.
 
     A value that is not yet known counts as changed, because nobody can say that it is not.
     """
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         changes: dict[str, PropertyDiff] = {}
         for key in sorted(old.keys() | new.keys()):
-            inner = f"{path}.{key}" if path else key
+            inner = property_path((*at, key))
             if key not in new:
                 changes[inner] = PropertyDiff(PropertyDiffKind.DELETE, input_diff=True)
             elif key not in old:
                 changes[inner] = PropertyDiff(PropertyDiffKind.ADD, input_diff=True)
             else:
-                changes |= difference(old[key], new[key], inner)
+                changes |= difference(old[key], new[key], (*at, key))
         return changes
     if old == new and not has_unknown(new):
         return {}
-    return {path: PropertyDiff(PropertyDiffKind.UPDATE, input_diff=True)}
+    return {property_path(at): PropertyDiff(PropertyDiffKind.UPDATE, input_diff=True)}

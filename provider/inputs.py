@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
@@ -20,12 +20,20 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
 
+def _certificate_pem(text: str) -> str:
+    load_certificate(text)
+    return text
+
+
+_CertificatePem = Annotated[str, AfterValidator(_certificate_pem)]
+
+
 class IssuerReference(_Model):
     """The authority that issues: its certificate, those above it, and the version of its key that signs."""
 
-    certificate_pem: str
+    certificate_pem: _CertificatePem
     key_id: str
-    chain_pem: tuple[str, ...] = ()
+    chain_pem: tuple[_CertificatePem, ...] = ()
 
     @property
     def certificate(self) -> x509.Certificate:
@@ -59,9 +67,9 @@ class CertificateInputs(_Model):
         return f"{self.vault_uri.rstrip('/')}/certificates/{self.name}"
 
 
-INPUT_NAMES = tuple(to_camel(name) for name in CertificateInputs.model_fields)
+INPUT_NAMES: Final = tuple(to_camel(name) for name in CertificateInputs.model_fields)
 
-COMPUTED_NAMES = (
+COMPUTED_NAMES: Final = (
     "certificatePem",
     "chainPem",
     "subject",
@@ -113,20 +121,17 @@ def problems(inputs: Mapping[str, Any]) -> list[ErrorDetails]:
     try:
         CertificateInputs.model_validate(dict(inputs))
     except ValidationError as error:
-        return [
-            problem
-            for problem in error.errors(include_url=False)
-            if not has_unknown(problem["input"]) and not _below_unknown(inputs, problem["loc"])
-        ]
+        return [problem for problem in error.errors(include_url=False) if not _rests_on_unknown(inputs, problem["loc"])]
     return []
 
 
-def _below_unknown(inputs: Any, location: tuple[int | str, ...]) -> bool:
+def _rests_on_unknown(value: Any, location: tuple[int | str, ...]) -> bool:
     for step in location:
-        if inputs == UNKNOWN:
-            return True
-        inputs = inputs.get(step) if isinstance(inputs, Mapping) else None
-    return bool(inputs == UNKNOWN)
+        if isinstance(value, Mapping):
+            value = value.get(step)
+        elif isinstance(value, list) and isinstance(step, int):
+            value = value[step]
+    return has_unknown(value)
 
 
 def outputs(

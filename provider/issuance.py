@@ -55,6 +55,7 @@ async def find(patience: Patience, vault_uri: str, name: str) -> KeyVaultCertifi
         return await patience.call(
             f'read the certificate "{name}" in {vault_uri}',
             lambda: patience.session.certificates(vault_uri).get_certificate(name),
+            expected=ResourceNotFoundError,
         )
     except ResourceNotFoundError:
         return None
@@ -166,6 +167,7 @@ class Issuance:
             deleted = await self.patience.call(
                 f"look for a deleted version of {self._what}",
                 lambda: self._client.get_deleted_certificate(self.wanted.name),
+                expected=ResourceNotFoundError,
             )
         except ResourceNotFoundError:
             return None
@@ -192,29 +194,34 @@ class Issuance:
                     _polling_interval=_POLL_SECONDS,
                 ),
             )
-        polling = AsyncRetrying(
-            retry=retry_if_result(lambda version: version is None),
-            wait=wait_fixed(_POLL_SECONDS),
-            stop=stop_after_delay(_KEY_LIMIT_SECONDS),
-            retry_error_callback=lambda _: None,
-        )
-        version: KeyVaultCertificate | None = await polling(self._completed_version)
-        if version is None:
+        operation = await self._finished_operation()
+        version = await self._latest()
+        if version is None or not version.cer:
             raise PluginError(
-                f"{self._what} got no key within {_KEY_LIMIT_SECONDS} s. Nothing was issued. Look at the pending "
-                f"operation in the vault (`az keyvault certificate pending show`), and run the same command again."
+                f"{self._what} got no key: its creation is {operation.status}. Nothing was issued. Look at it with "
+                f"`az keyvault certificate pending show`, and run the same command again."
             )
         return version
 
-    async def _completed_version(self) -> KeyVaultCertificate | None:
-        held = await self._latest()
-        if held is not None and held.cer:
-            return held
-        for version in await self._versions():
-            found = await self._version(str(version.version))
-            if found.cer:
-                return found
-        return None
+    async def _finished_operation(self) -> CertificateOperation:
+        def in_progress(operation: CertificateOperation) -> bool:
+            return operation.issuer_name == WellKnownIssuerNames.self and operation.status == "inProgress"
+
+        polling = AsyncRetrying(
+            retry=retry_if_result(in_progress),
+            wait=wait_fixed(_POLL_SECONDS),
+            stop=stop_after_delay(_KEY_LIMIT_SECONDS),
+            retry_error_callback=lambda state: state.outcome and state.outcome.result(),
+        )
+        operation: CertificateOperation = await polling(self._operation)
+        return operation
+
+    async def _operation(self) -> CertificateOperation:
+        return await self.patience.call(
+            f"read the pending request of {self._what}",
+            lambda: self._client.get_certificate_operation(self.wanted.name),
+            expected=ResourceNotFoundError,
+        )
 
     async def _retire_key_only_versions(self) -> None:
         """Disable the versions that were made for their key alone: they certify nothing."""
@@ -227,11 +234,6 @@ class Issuance:
             return [item async for item in self._client.list_properties_of_certificate_versions(self.wanted.name)]
 
         return await self.patience.call(f"list the versions of {self._what}", ask)
-
-    async def _version(self, version: str) -> KeyVaultCertificate:
-        return await self.patience.call(
-            f"read {self._what}", lambda: self._client.get_certificate_version(self.wanted.name, version)
-        )
 
     async def _change(self, version: str, verb: str, **properties: Any) -> KeyVaultCertificate:
         return await self.patience.call(
@@ -282,6 +284,7 @@ class Issuance:
                     self._request_policy(WellKnownIssuerNames.unknown, reuse_key=self._signs_itself),
                     tags=self._tags,
                 ),
+                expected=ResourceExistsError,
             )
         except ResourceExistsError as error:
             pending = await self._earlier_request(error)
@@ -296,12 +299,11 @@ class Issuance:
 
     async def _earlier_request(self, conflict: ResourceExistsError) -> CertificateOperation:
         try:
-            pending = await self.patience.call(
-                f"read the pending request of {self._what}",
-                lambda: self._client.get_certificate_operation(self.wanted.name),
-            )
+            pending = await self._operation()
             policy = await self.patience.call(
-                f"read the policy of {self._what}", lambda: self._client.get_certificate_policy(self.wanted.name)
+                f"read the policy of {self._what}",
+                lambda: self._client.get_certificate_policy(self.wanted.name),
+                expected=ResourceNotFoundError,
             )
         except ResourceNotFoundError:
             raise PluginError(
@@ -325,7 +327,8 @@ class Issuance:
             usages.append(KeyUsageType.key_encipherment)
         return CertificatePolicy(
             issuer_name=issuer_name,
-            subject=policy.subject.name().rfc4514_string(),
+            # The request's subject is never looked at: a plain one spares Key Vault's grammar for subjects.
+            subject=f"CN={self.wanted.name}",
             exportable=not self._is_authority,
             key_type=KeyType.rsa if policy.key_type.rsa_bits else KeyType.ec,
             key_size=policy.key_type.rsa_bits,

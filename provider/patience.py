@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from aiolimiter import AsyncLimiter
-from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ServiceRequestError
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay, wait_exponential
 
 from cloud import CloudError, Session
@@ -26,6 +26,8 @@ PERMISSION_WAIT_SECONDS = 900.0
 KEY_CREATIONS, KEY_CREATION_PERIOD_SECONDS = 20, 10.0
 """How many keys a vault makes in how many seconds before it throttles."""
 
+_CLOSED_NETWORK = ("ForbiddenByFirewall", "ForbiddenByConnection")
+
 CERTIFICATES_OFFICER = "Key Vault Certificates Officer"
 CRYPTO_USER = "Key Vault Crypto User"
 
@@ -34,13 +36,10 @@ _Result = TypeVar("_Result")
 
 def inner_code(error: HttpResponseError) -> str:
     """Return the innermost code of Key Vault's error, such as `ForbiddenByRbac`; empty where there is none."""
-    response: Any = error.response
-    try:
-        body = response.json()["error"] if response else {}
-    except (KeyError, TypeError, ValueError):
+    if error.error is None:
         return ""
-    inner = body.get("innererror") or {}
-    return str(inner.get("code") or body.get("code") or "")
+    inner = error.error.innererror or {}
+    return str(inner.get("code") or error.error.code or "")
 
 
 def _is_missing_role(error: BaseException) -> bool:
@@ -57,11 +56,18 @@ class Patience:
     limit_seconds: float
     pace: AsyncLimiter = field(repr=False)
 
-    async def call(self, what: str, ask: Callable[[], Awaitable[_Result]], role: str = CERTIFICATES_OFFICER) -> _Result:
+    async def call(
+        self,
+        what: str,
+        ask: Callable[[], Awaitable[_Result]],
+        *,
+        role: str = CERTIFICATES_OFFICER,
+        expected: type[HttpResponseError] | None = None,
+    ) -> _Result:
         """Return what `ask` returns; `what` names the thing that it does, and `role` what it needs, for messages.
 
-        Raises PluginError for a refusal that waiting does not mend. HTTP errors that mean something to the caller
-        (404, 409) are raised as they are.
+        Raises PluginError for a refusal that waiting does not mend. An answer that means something to the caller
+        (`expected`: 404 or 409) is raised as it is.
         """
         retrying = AsyncRetrying(
             retry=retry_if_exception(_is_missing_role),
@@ -76,15 +82,17 @@ class Patience:
 
         try:
             return await retrying(attempt)
-        except (ClientAuthenticationError, CloudError, ServiceRequestError, HttpResponseError) as error:
-            if isinstance(error, HttpResponseError) and error.status_code in (404, 409):
+        except (AzureError, CloudError) as error:
+            if expected is not None and isinstance(error, expected):
                 raise
             raise self._explained(what, role, error) from error
 
-    async def create(self, what: str, ask: Callable[[], Awaitable[_Result]]) -> _Result:
+    async def create(
+        self, what: str, ask: Callable[[], Awaitable[_Result]], *, expected: type[HttpResponseError] | None = None
+    ) -> _Result:
         """As `call`, for a request that makes a key: at the pace that the vault allows."""
         async with self.pace:
-            return await self.call(what, ask)
+            return await self.call(what, ask, expected=expected)
 
     def _waiting(self, what: str) -> Callable[[RetryCallState], Awaitable[None]]:
         async def wait(state: RetryCallState) -> None:
@@ -100,18 +108,18 @@ class Patience:
 
         return wait
 
-    def _explained(self, what: str, role: str, error: Exception) -> PluginError:
+    def _explained(self, what: str, role: str, error: AzureError | CloudError) -> PluginError:
         if isinstance(error, CloudError):
             return PluginError(str(error))
         if isinstance(error, ClientAuthenticationError):
             return PluginError(
-                f"Could not sign in to Azure to {what}: {error.message}. Nothing was changed by this step. Sign in "
-                f"with `az login`, or check the ARM_* variables; see docs/azure.md."
+                f"Could not sign in to Azure to {what}: {_sentence(error.message)} Nothing was changed by this step. "
+                f"Sign in with `az login`, or check the ARM_* variables; see docs/azure.md."
             )
         if not isinstance(error, HttpResponseError):
             return PluginError(
-                f"Could not reach the vault to {what}: {error}. Nothing was changed by this step. Check the network, "
-                f"and that the vault exists; then run the same command again."
+                f"Could not reach the vault to {what}: {_sentence(error.message)} Nothing was changed by this step. Check "
+                f"the network, and that the vault exists; then run the same command again."
             )
         code = inner_code(error)
         if _is_missing_role(error):
@@ -120,20 +128,22 @@ class Patience:
                 f"{int(self.limit_seconds)} s. What was begun is kept, and taken up by the next `up`. Give the "
                 f'identity "{role}" on the vault, or name it under access.deployers.'
             )
+        reason = _sentence(error.message.partition("\n")[0])
         if error.status_code == 403:
-            return PluginError(
-                f"The vault refused to {what} ({code}): {_first_line(error)} Waiting does not help here. Allow this "
-                f"machine's address under vaults.network, or run where the vault can be reached."
+            fix = (
+                "Allow this machine's address under vaults.network, or run where the vault can be reached."
+                if code in _CLOSED_NETWORK
+                else "Find out who set it so: the vault's log and its access control say."
             )
+            return PluginError(f"The vault refused to {what} ({code}): {reason} Waiting does not help here. {fix}")
         return PluginError(
-            f"The vault failed to {what}: {error.status_code} {code}: {_first_line(error)} What was begun is kept, "
-            f"and taken up by the next `up`."
+            f"The vault failed to {what}: {error.status_code} {code}: {reason} What was begun is kept, and taken up by "
+            f"the next `up`."
         )
 
 
-def _first_line(error: HttpResponseError) -> str:
-    text = error.message or str(error)
-    return text.strip().splitlines()[0] if text.strip() else ""
+def _sentence(text: str) -> str:
+    return f"{text.strip().rstrip('.')}."
 
 
 def paces() -> defaultdict[str, AsyncLimiter]:

@@ -7,6 +7,7 @@ clock, it warns.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -42,7 +43,7 @@ from pulumi.provider.experimental.provider import (
 from cloud import CloudError, Identity, Session
 from cloud.identity import STACK_SETTINGS
 from pki import Role, deviations, load_certificate, renewal_due
-from plugin import UNKNOWN, Engine, PluginError, difference, has_unknown, plain, property_values
+from plugin import UNKNOWN, Engine, PluginError, difference, plain, property_of, property_path, property_values
 from provider import clock
 from provider.inputs import (
     COMPUTED_NAMES,
@@ -58,8 +59,8 @@ from provider.ownership import Owner
 from provider.patience import PERMISSION_WAIT_SECONDS, Patience, paces
 
 _SCHEMA = Path(__file__).with_name("schema.json")
-_PLACE = ("vaultId", "vaultUri", "name")
-_IDENTITY_OF_AN_AUTHORITY = ("policy.role", "policy.keyType", "policy.subject")
+_PLACE = ("vaultUri", "name")
+_IDENTITY_OF_AN_AUTHORITY = ("policy.role.", "policy.keyType.", "policy.subject.")
 _AUTHORITY_WARNING = timedelta(days=180)
 _AT_ONCE = 0.0
 
@@ -81,8 +82,8 @@ class KeyVaultProvider(Provider):
 
     async def configure(self, request: ConfigureRequest) -> ConfigureResponse:
         settings = plain(request.args)
-        if wait := settings.pop("permissionWaitSeconds", None):
-            self._permission_wait_seconds = float(wait)
+        if (wait := settings.get("permissionWaitSeconds")) is not None:
+            self._permission_wait_seconds = _seconds(wait)
         self._identity = Identity.found(
             os.environ, {name: str(value) for name, value in settings.items() if name in STACK_SETTINGS}
         )
@@ -145,8 +146,7 @@ class KeyVaultProvider(Provider):
     async def check(self, request: CheckRequest) -> CheckResponse:
         inputs = plain(request.new_inputs)
         failures = [
-            CheckFailure(property=".".join(map(str, problem["loc"])), reason=problem["msg"])
-            for problem in problems(inputs)
+            CheckFailure(property=property_path(problem["loc"]), reason=problem["msg"]) for problem in problems(inputs)
         ]
         return CheckResponse(inputs=property_values(inputs), failures=failures)
 
@@ -155,21 +155,27 @@ class KeyVaultProvider(Provider):
         if new.get("vaultId") == old.get("vaultId") and new.get("vaultUri") == UNKNOWN:
             new["vaultUri"] = old["vaultUri"]  # a vault's address never changes, whatever else of it does
         changes = difference(inputs_of(old), new)
-        replaces = [path for path in changes if path in _PLACE and old.get(path)]
+        # The vault's ID is no part of the place: Azure changes its spelling, and what is created in the same vault
+        # under the same name is what would then be deleted.
+        replaces = [path for path in changes if path in _PLACE]
         for path in replaces:
             changes[path] = PropertyDiff(PropertyDiffKind.UPDATE_REPLACE, input_diff=True)
         if not replaces:
             self._refuse_another_authority(old, changes)
-            if not changes and not has_unknown(new):
+            if not changes:
                 changes = await self._due(request.urn, old, CertificateInputs.model_validate(new))
         return DiffResponse(
-            changes=bool(changes), replaces=replaces, diffs=sorted(changes), detailed_diff=changes, stables=[*_PLACE]
+            changes=bool(changes),
+            replaces=replaces,
+            diffs=sorted({property_of(path) for path in changes}),
+            detailed_diff=changes,
+            stables=[*_PLACE],
         )
 
     def _refuse_another_authority(self, old: dict[str, Any], changes: dict[str, PropertyDiff]) -> None:
         if old["policy"]["role"] != Role.AUTHORITY:
             return
-        if changed := [path for path in changes if path.startswith(_IDENTITY_OF_AN_AUTHORITY)]:
+        if changed := [path for path in changes if f"{path}.".startswith(_IDENTITY_OF_AN_AUTHORITY)]:
             raise PluginError(
                 f'{", ".join(changed)} of the authority "{old["name"]}" changed. A new key or name is another '
                 f"authority: every certificate that this one issued would be refused at once. Nothing was changed. "
@@ -182,7 +188,7 @@ class KeyVaultProvider(Provider):
         certificate, now = load_certificate(old["certificatePem"]), clock.now()
         if wrong := deviations(certificate, wanted.policy, wanted.issuer_certificate):
             await self._engine.info(
-                f"To be issued anew, because somebody replaced it in the vault: {'; '.join(wrong)}.", urn
+                f"To be issued anew, because what is in the vault is not what is asked for: {'; '.join(wrong)}.", urn
             )
             return {"certificatePem": PropertyDiff(PropertyDiffKind.UPDATE, input_diff=False)}
         if wanted.issuer_certificate is None:
@@ -228,7 +234,7 @@ class KeyVaultProvider(Provider):
         changes = difference(inputs_of(old), inputs)
         if request.preview:
             computed = {name: old.get(name) for name in COMPUTED_NAMES}
-            kept = changes and all(path.partition(".")[0] == "tags" for path in changes)
+            kept = changes and all(property_of(path) == "tags" for path in changes)
             return UpdateResponse(properties=property_values({**inputs, **computed} if kept else unissued(inputs)))
         issuance = await self._issuance(
             request.urn, CertificateInputs.model_validate(inputs), self._limit(request.timeout), by_state=True
@@ -267,7 +273,7 @@ class KeyVaultProvider(Provider):
         state = (await self._issuance(request.urn, wanted, _AT_ONCE)).state_of(held)
         inputs = wanted.model_dump(mode="json", by_alias=True, exclude_none=True)
         return ReadResponse(
-            resource_id=request.resource_id,
+            resource_id=wanted.certificate_id,
             properties=property_values({**inputs, **state}),
             inputs=property_values(inputs),
         )
@@ -303,3 +309,16 @@ class KeyVaultProvider(Provider):
     ) -> Issuance:
         patience = await self._patience(urn, wanted.vault_uri, limit_seconds)
         return Issuance(wanted=wanted, owner=Owner(urn), patience=patience, now=clock.now(), by_state=by_state)
+
+
+def _seconds(given: Any) -> float:
+    try:
+        seconds = float(given)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise PluginError(
+            f"temporalazure:permissionWaitSeconds is {given}, which is no number of seconds. Nothing was asked of "
+            f"Azure. Set it to a number like 900, or leave it out."
+        )
+    return seconds

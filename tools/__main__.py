@@ -5,6 +5,8 @@ in the person's own environment and with the engine's own questions.
 """
 
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +17,11 @@ from localazure.client import LocalAzure, LocalAzureError
 from tools import REPOSITORY, ToolError
 from tools.attached import run_attached
 from tools.checks import problems
-from tools.hosted import hosted_environment, require_stack
+from tools.hosted import exported_state, hosted_environment, require_stack
 from tools.plugins import official_plugins
 from tools.stack import LocalStack
 from tools.toolchain import Toolchain
+from tools.unfinished import take_up
 
 LOCAL = "local"
 _ROOT = REPOSITORY / ".local"
@@ -57,9 +60,11 @@ def ensure(programs: tuple[str, ...]) -> None:
 def up(stack: str, identity: str | None) -> None:
     """Provision the stack and write .deploy/."""
     target = _target(stack, identity)
-    target.run("up")
+    # What `summary` says about the outputs is shorter, and tells what to do with them.
+    target.run("up", "--suppress-outputs")
     for step in ("write", "summary"):
-        _attached([sys.executable, "-m", "deploy", step, "--stack", stack], target.environment)
+        command = [sys.executable, "-m", "deploy", step, "--stack", stack]
+        _attached(f"deploy {step}", command, target.environment)
 
 
 @main.command()
@@ -107,11 +112,15 @@ class _Target:
     command: Callable[..., list[str]]
     environment: Mapping[str, str]
     answers: Sequence[str]
+    take_up: Callable[[], Sequence[str]]
 
-    def run(self, operation: str) -> None:
+    def run(self, operation: str, *arguments: str) -> None:
         """Run `pulumi OPERATION` on this terminal. Exits with the engine's status when that is not 0."""
         answers = self.answers if operation != "preview" else ()
-        _attached(self.command(operation, *answers), self.environment)
+        if operation == "up":
+            for urn in self.take_up():
+                click.echo(f"taken up from a run that was killed: {urn.rpartition('$')[2]}", err=True)
+        _attached(f"pulumi {operation}", self.command(operation, *answers, *arguments), self.environment)
 
 
 def _target(stack: str, identity: str | None) -> _Target:
@@ -125,7 +134,7 @@ def _target(stack: str, identity: str | None) -> _Target:
 def _local_target(identity: str) -> _Target:
     azure = _running_azure()
     if identity not in azure.identities:
-        raise ToolError(f"local Azure knows no identity {identity!r}: it has {', '.join(azure.identities)}")
+        raise ToolError(f"local Azure knows no identity {identity!r}: it has {', '.join(sorted(azure.identities))}")
     local = LocalStack(
         _ROOT,
         azure=azure,
@@ -133,17 +142,34 @@ def _local_target(identity: str) -> _Target:
         official_plugins=official_plugins(os.environ.get("OFFICIAL_PLUGINS", "")),
     )
     local.prepare()
-    return _Target(command=local.command, environment=local.environment(), answers=("--yes", "--skip-preview"))
+    return _Target(
+        command=local.command,
+        environment=local.environment(),
+        answers=("--yes", "--skip-preview"),
+        take_up=local.take_up,
+    )
 
 
 def _hosted_target(stack: str) -> _Target:
     engine = Toolchain().engine()
     environment = hosted_environment(engine)
     require_stack(engine, stack, environment)
+
+    def command(operation: str, *arguments: str) -> list[str]:
+        return [str(engine.executable), operation, "--stack", stack, *arguments]
+
+    def pulumi(operation: str, *arguments: str) -> str:
+        asking = command(operation, *arguments, "--non-interactive")
+        answer = subprocess.run(asking, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+        if answer.returncode:
+            raise ToolError(f"pulumi {operation} failed while taking up a run that was killed: run the same again")
+        return answer.stdout
+
     return _Target(
-        command=lambda operation, *arguments: [str(engine.executable), operation, "--stack", stack, *arguments],
+        command=command,
         environment=environment,
         answers=(),
+        take_up=lambda: take_up(pulumi, exported_state(engine, stack, environment), environment),
     )
 
 
@@ -160,8 +186,11 @@ def _running_azure() -> LocalAzure:
     return azure
 
 
-def _attached(command: Sequence[str], environment: Mapping[str, str]) -> None:
+def _attached(what: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
     status = run_attached(command, cwd=REPOSITORY, environment=environment)
+    if status < 0:
+        ended_by = signal.Signals(-status).name
+        raise ToolError(f"{what} was ended by {ended_by}: run the same again, and it goes on where it was")
     if status:
         raise SystemExit(status)
 

@@ -24,7 +24,7 @@ def clear_stale_locks(backend: Path, project: str, stack: str) -> list[Path]:
         try:
             holder = json.loads(lock.read_text())
             alive = _is_alive(holder)
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise ToolError(f"{lock} cannot be read ({error}); if no pulumi runs on this stack, delete it") from error
         if alive:
             raise ToolError(
@@ -33,7 +33,6 @@ def clear_stale_locks(backend: Path, project: str, stack: str) -> list[Path]:
             )
     for lock in locks:
         lock.unlink(missing_ok=True)
-        lock.with_name(f"{lock.name}.attrs").unlink(missing_ok=True)
     return locks
 
 

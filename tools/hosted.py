@@ -1,9 +1,11 @@
 """Stacks on Azure: plain Pulumi in the person's own environment, which must not be half a local stack's."""
 
+import json
 import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from tools import REPOSITORY, ToolError
@@ -43,12 +45,13 @@ def local_variables(variables: Mapping[str, str]) -> set[str]:
     return found
 
 
-def require_stack(engine: Engine, name: str, environment: Mapping[str, str]) -> None:
+def require_stack(engine: Engine, name: str, environment: Mapping[str, str], *, project: Path = REPOSITORY) -> None:
     """Raises ToolError when there is no stack `name`, or no answer about it."""
     answer = subprocess.run(
         [engine.executable, "stack", "--stack", name, "--show-name", "--non-interactive"],
-        cwd=REPOSITORY,
+        cwd=project,
         env=environment,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
@@ -57,10 +60,31 @@ def require_stack(engine: Engine, name: str, environment: Mapping[str, str]) -> 
         return
     if "no stack named" in answer.stderr:
         raise ToolError(
-            f"there is no stack {name!r} yet: log in to the backend that shall keep its state, make it with "
-            f"`pulumi stack init {name}`, and give it a location (docs/azure.md)"
+            f"the backend has no stack {name!r}: make it with `{engine.spelling} stack init {name}` and give it a "
+            "location, or log in to the backend that has it (docs/azure.md)"
         )
-    raise ToolError(f"pulumi does not tell about stack {name!r}: {answer.stderr.strip()}")
+    raise ToolError(
+        f"nothing is known of stack {name!r}, so nothing was done; log in to the backend that keeps its state with "
+        f"`{engine.spelling} login` (docs/azure.md). What Pulumi says: {answer.stderr.strip()}"
+    )
+
+
+def exported_state(
+    engine: Engine, name: str, environment: Mapping[str, str], *, project: Path = REPOSITORY
+) -> dict[str, Any]:
+    """The whole state of a stack that exists, secrets encrypted. Raises ToolError when the backend does not give it."""
+    answer = subprocess.run(
+        [engine.executable, "stack", "export", "--stack", name, "--non-interactive"],
+        cwd=project,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if answer.returncode:
+        raise ToolError(f"pulumi does not give the state of stack {name!r}: {answer.stderr.strip()}")
+    return dict(json.loads(answer.stdout))
 
 
 def _is_local_path(value: str) -> bool:

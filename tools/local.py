@@ -37,7 +37,8 @@ def engine_environment(
     environment |= {
         "PATH": os.pathsep.join([*directories, toolchain.search_path()]),
         "PULUMI_HOME": str(pulumi_home or root / "pulumi-home"),
-        "PULUMI_BACKEND_URL": (root / "backend").as_uri(),
+        # Attributes beside a file are not written in one step with it: a killed engine would leave an unreadable state.
+        "PULUMI_BACKEND_URL": f"{(root / 'backend').as_uri()}?metadata=skip",
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(root / "passphrase"),
         "PULUMI_PYTHON_CMD": sys.executable,
         "PULUMI_SKIP_UPDATE_CHECK": "1",

@@ -1,38 +1,33 @@
 """Gives the PULUMI_HOME of a local stack its resource plugins: local Azure's stand-ins, or official ones if asked for.
 
-Stand-ins never get into any other PULUMI_HOME. What is installed of one, or of an official plugin on PATH, is a
-launcher of a few bytes: it starts the code that is there now, so it is installed once. Its version is that of the
-installed SDK, because the engine looks for exactly that.
+Stand-ins never get into any other PULUMI_HOME. What is installed of one, or of an official plugin on PATH, is a script
+that starts the code which is there now, so it is installed once.
 """
 
 import io
 import shlex
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from importlib.metadata import version
-from importlib.util import find_spec
+from collections.abc import Mapping
 from pathlib import Path
 
 import filelock
 
-from tools import REPOSITORY, ToolError
+from localazure.plugins.package import package, version_of
+from tools import ToolError
 
-_SDKS = {"azure-native": "pulumi-azure-native", "azuread": "pulumi-azuread", "tls": "pulumi-tls"}
-_SIGNATURE = b"# Written by tools/plugins.py."
+_PLUGINS = ("azure-native", "azuread", "tls")
 
 
 def official_plugins(names: str) -> frozenset[str]:
     """The plugins named in OFFICIAL_PLUGINS, separated by commas. Raises ToolError for a name that cannot be there."""
     chosen = frozenset(name.strip() for name in names.split(",") if name.strip())
-    if unknown := chosen - _SDKS.keys():
+    if unknown := chosen.difference(_PLUGINS):
         raise ToolError(
             f"OFFICIAL_PLUGINS names {', '.join(sorted(unknown))}, which this program does not use; "
-            f"it may name any of {', '.join(_SDKS)}"
+            f"it may name any of {', '.join(_PLUGINS)}"
         )
     return chosen
 
@@ -44,55 +39,62 @@ def install_plugins(pulumi: Path, environment: Mapping[str, str], official: froz
     """
     home = Path(environment["PULUMI_HOME"])
     home.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(home / "plugins.lock"):
-        for name, sdk in _SDKS.items():
-            executable = f"pulumi-resource-{name}"
-            installed = home / "plugins" / f"resource-{name}-v{version(sdk)}" / executable
-            install = ["plugin", "install", "resource", name, version(sdk), "--reinstall"]
-            command = _on_path(executable, environment) if name in official else _stand_in(name)
-            if command:
-                launcher = b"#!/bin/sh\n" + _SIGNATURE + f'\nexec {shlex.join(command)} "$@"\n'.encode()
-                if not _is(installed, launcher):
-                    with _archived(executable, launcher) as archive:
-                        _pulumi(pulumi, [*install, "-f", str(archive)], environment)
-            elif name in official and (not installed.exists() or _is_launcher(installed)):
-                _pulumi(pulumi, install, environment)
+    with filelock.FileLock(home / "plugins.lock"), tempfile.TemporaryDirectory() as scratch:
+        for name in _PLUGINS:
+            folder = home / "plugins" / f"resource-{name}-v{version_of(name)}"
+            install = ["plugin", "install", "resource", name, version_of(name), "--reinstall"]
+            pack = _packed_from_path if name in official else _packed_stand_in
+            archive = pack(name, Path(scratch), environment)
+            if archive:
+                if not _holds(folder, archive):
+                    _pulumi(pulumi, [*install, "-f", str(archive)], environment)
+            elif name in official and not _is_binary(folder / f"pulumi-resource-{name}"):
+                _pulumi(pulumi, install, environment, otherwise=f"put pulumi-resource-{name} on PATH")
 
 
-def _stand_in(name: str) -> list[str] | None:
-    module = f"localazure.plugins.{name.replace('-', '_')}"
-    if find_spec(module) is None:
+def _packed_stand_in(name: str, destination: Path, _: Mapping[str, str]) -> Path | None:
+    try:
+        return package(name, destination)
+    except FileNotFoundError:
         return None
-    return ["env", f"PYTHONPATH={REPOSITORY}", "PYTHONSAFEPATH=1", sys.executable, "-m", module]
 
 
-def _on_path(executable: str, environment: Mapping[str, str]) -> list[str] | None:
+def _packed_from_path(name: str, destination: Path, environment: Mapping[str, str]) -> Path | None:
+    executable = f"pulumi-resource-{name}"
     found = shutil.which(executable, path=environment["PATH"])
-    return [found] if found else None
+    if not found:
+        return None
+    script = f'#!/bin/sh\nexec {shlex.quote(found)} "$@"\n'.encode()
+    member = tarfile.TarInfo(executable)
+    member.size, member.mode = len(script), 0o755
+    archive = destination / f"{executable}.tgz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.addfile(member, io.BytesIO(script))
+    return archive
 
 
-def _is(path: Path, content: bytes) -> bool:
-    return path.exists() and path.stat().st_size == len(content) and path.read_bytes() == content
+def _holds(folder: Path, archive: Path) -> bool:
+    """Whether the folder has exactly what the archive has."""
+    if not folder.is_dir():
+        return False
+    with tarfile.open(archive) as tar:
+        contents = {member.name: stream.read() for member in tar if (stream := tar.extractfile(member))}
+    present = {path.name: path for path in folder.iterdir()}
+    return present.keys() == contents.keys() and all(
+        path.stat().st_size == len(contents[name]) and path.read_bytes() == contents[name]
+        for name, path in present.items()
+    )
 
 
-def _is_launcher(path: Path) -> bool:
+def _is_binary(path: Path) -> bool:
+    if not path.exists():
+        return False
     with path.open("rb") as file:
-        return _SIGNATURE in file.read(200)
+        return file.read(2) != b"#!"
 
 
-@contextmanager
-def _archived(name: str, content: bytes) -> Iterator[Path]:
-    """The archive that `pulumi plugin install -f` takes, with one executable."""
-    with tempfile.TemporaryDirectory() as directory:
-        archive = Path(directory) / f"{name}.tgz"
-        entry = tarfile.TarInfo(name)
-        entry.size, entry.mode = len(content), 0o755
-        with tarfile.open(archive, "w:gz") as tar:
-            tar.addfile(entry, io.BytesIO(content))
-        yield archive
-
-
-def _pulumi(pulumi: Path, arguments: list[str], environment: Mapping[str, str]) -> None:
+def _pulumi(pulumi: Path, arguments: list[str], environment: Mapping[str, str], *, otherwise: str = "") -> None:
     answer = subprocess.run([pulumi, *arguments], env=environment, capture_output=True, text=True, check=False)
     if answer.returncode:
-        raise ToolError(f"`pulumi {shlex.join(arguments)}` failed: {answer.stdout}{answer.stderr}")
+        reason = answer.stderr.strip().rpartition("\n")[2]
+        raise ToolError(f"`pulumi {shlex.join(arguments)}` failed: {reason}" + (f"; {otherwise}" if otherwise else ""))

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -29,7 +30,9 @@ from tools.enginelock import clear_stale_locks
 from tools.local import engine_environment, write_passphrase
 from tools.plugins import install_plugins
 from tools.toolchain import Engine, Toolchain
+from tools.unfinished import take_up
 
+_POLL_SECONDS = 0.02
 _SALT = re.compile(r"^encryptionsalt:.*\n?", re.MULTILINE)
 
 
@@ -116,7 +119,8 @@ class Running:
             for process in processes:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
-            psutil.wait_procs(processes, timeout=10)
+            self._process.poll()
+            time.sleep(_POLL_SECONDS)
         return self.wait()
 
     def wait(self, timeout_seconds: float = 600) -> Outcome:
@@ -233,8 +237,18 @@ class LocalStack:
             environment=self.environment(identity),
         )
 
+    def take_up(self, identity: str | None = None) -> list[str]:
+        """Take into the state what a killed engine had created, and return the URNs."""
+
+        def pulumi(operation: str, *arguments: str) -> str:
+            return self.start(operation, *arguments, identity=identity).wait().check().output
+
+        return take_up(pulumi, self.export(), self.environment(identity))
+
     def up(self, *arguments: str, identity: str | None = None) -> Outcome:
-        """`pulumi up`, without a preview before it."""
+        """`pulumi up`, without a preview before it, going on where a killed one ended."""
+        self.prepare()
+        self.take_up(identity)
         return self._recorded(self.start("up", "--yes", "--skip-preview", *arguments, identity=identity).wait())
 
     def refresh(self, *arguments: str, identity: str | None = None) -> Outcome:

@@ -133,6 +133,11 @@ class Engine:
     executable: Path
     directories: tuple[Path, ...] = ()
 
+    @property
+    def spelling(self) -> str:
+        """How a person in the repository calls it."""
+        return os.path.relpath(self.executable, REPOSITORY) if self.directories else self.executable.name
+
 
 @dataclass(frozen=True)
 class UiServer:

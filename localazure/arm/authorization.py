@@ -64,7 +64,7 @@ class _Authorization:
     async def get(self, request: web.Request) -> web.Response:
         scope, name = _scope(request), request.match_info["name"]
         await self._context.authorize(request, scope, "Microsoft.Authorization/roleAssignments/read")
-        assignment = self._store.get(ROLE_ASSIGNMENTS, _key(scope, name))
+        assignment = self._find(scope, name)
         if assignment is None:
             raise AzureError(404, "RoleAssignmentNotFound", f"The role assignment '{name}' is not found.")
         return web.json_response(_document(assignment))
@@ -89,7 +89,7 @@ class _Authorization:
             "scope": scope,
         }
         now = timestamp(datetime.fromtimestamp(self._context.clock(), UTC))
-        known = self._store.get(ROLE_ASSIGNMENTS, _key(scope, name))
+        known = self._find(scope, name)
         if known is not None:
             if any(_differs(known[field], wanted[field]) for field in _FIXED):
                 raise AzureError(
@@ -98,7 +98,7 @@ class _Authorization:
                     "Tenant ID, application ID, principal ID, and scope are not allowed to be updated.",
                 )
             known |= {"description": given.get("description"), "updatedOn": now, "updatedBy": caller.object_id}
-            self._store.put(ROLE_ASSIGNMENTS, _key(scope, name), known)
+            self._put(known)
             return web.json_response(_document(known))
         self._refuse_equal(wanted)
         assignment: Document = {
@@ -112,16 +112,16 @@ class _Authorization:
             "updatedBy": caller.object_id,
             "assignedAt": self._context.clock(),
         }
-        self._store.put(ROLE_ASSIGNMENTS, _key(scope, name), assignment)
+        self._put(assignment)
         return web.json_response(_document(assignment), status=201)
 
     async def delete(self, request: web.Request) -> web.Response:
         scope, name = _scope(request), request.match_info["name"]
         await self._context.authorize(request, scope, "Microsoft.Authorization/roleAssignments/delete")
-        assignment = self._store.get(ROLE_ASSIGNMENTS, _key(scope, name))
+        assignment = self._find(scope, name)
         if assignment is None:
             return web.Response(status=204)
-        self._store.delete(ROLE_ASSIGNMENTS, _key(scope, name))
+        self._store.delete(ROLE_ASSIGNMENTS, access.assignment_key(assignment["principalId"], scope, name))
         return web.json_response(_document(assignment))
 
     async def list_definitions(self, request: web.Request) -> web.Response:
@@ -148,6 +148,15 @@ class _Authorization:
     async def _read_definitions(self, request: web.Request) -> None:
         scope = _scope(request) if "scope" in request.match_info else subscription_id(self._context)
         await self._context.authorize(request, scope, "Microsoft.Authorization/roleDefinitions/read")
+
+    def _find(self, scope: str, name: str) -> Document | None:
+        wanted = f"{scope}/{name}".lower()
+        found = (assignment for key, assignment in self._store.items(ROLE_ASSIGNMENTS) if key.endswith(wanted))
+        return next((each for each in found if f"{each['scope']}/{each['name']}".lower() == wanted), None)
+
+    def _put(self, assignment: Document) -> None:
+        key = access.assignment_key(assignment["principalId"], assignment["scope"], assignment["name"])
+        self._store.put(ROLE_ASSIGNMENTS, key, assignment)
 
     def _definition_id(self, role: Role) -> str:
         return f"{subscription_id(self._context)}/{_PROVIDER}/roleDefinitions/{role.id}"
@@ -210,10 +219,10 @@ class _Authorization:
                 f"The PrincipalId '{principal_id}' has type '{known['kind']}' , which is different from specified "
                 f"PrincipalType '{said}'.",
             )
-        return {"principalId": principal_id, "principalType": said or (known or {})["kind"]}
+        return {"principalId": principal_id, "principalType": known["kind"] if known else said}
 
     def _refuse_equal(self, wanted: Document) -> None:
-        for _, assignment in self._store.items(ROLE_ASSIGNMENTS):
+        for _, assignment in self._store.items(ROLE_ASSIGNMENTS, f"{wanted['principalId']}/"):
             if not any(_differs(assignment[field], wanted[field]) for field in _FIXED):
                 raise AzureError(
                     409,
@@ -245,10 +254,6 @@ class _Authorization:
 
 def _scope(request: web.Request) -> str:
     return "/" + request.match_info["scope"].strip("/")
-
-
-def _key(scope: str, name: str) -> str:
-    return f"{scope}/{name}".lower()
 
 
 def _conditions(request: web.Request) -> list[str]:

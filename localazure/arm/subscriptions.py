@@ -4,8 +4,9 @@ from typing import Any
 
 from aiohttp import web
 
+from localazure import access
 from localazure.arm.paths import SUBSCRIPTION, pattern, require_subscription, subscription_id
-from localazure.context import Context
+from localazure.context import PRINCIPAL, Context
 from localazure.errors import AzureError
 
 _LOCATIONS = {
@@ -42,7 +43,14 @@ class _Subscriptions:
         self._context = context
 
     async def list(self, request: web.Request) -> web.Response:
-        return web.json_response({"value": [self._document()]})
+        """Those that the caller may read: the one, or none."""
+        visible = access.permits(
+            self._context.store,
+            request[PRINCIPAL],
+            subscription_id(self._context),
+            "Microsoft.Resources/subscriptions/read",
+        )
+        return web.json_response({"value": [self._document()] if visible else []})
 
     async def get(self, request: web.Request) -> web.Response:
         await self._context.authorize(

@@ -83,15 +83,9 @@ class _Vaults:
         resource_id, principal = await self._authorized(request, "write")
         body = await json_object(request)
         name = request.match_info["vault"]
-        require_group(self._context, request.match_info["group"])
+        group = require_group(self._context, request.match_info["group"])
         if not _NAME.fullmatch(name):
-            raise AzureError(
-                400,
-                "VaultNameNotValid",
-                f"The vault name '{name}' is invalid. A vault's name must be between 3-24 alphanumeric characters. The "
-                "name must begin with a letter, end with a letter or digit, and not contain consecutive hyphens. "
-                "Follow this link for more information: https://go.microsoft.com/fwlink/?linkid=2147742",
-            )
+            raise _wrong_name(name)
         location = location_name(body.get("location"))
         given = _properties_of(body)
         known = self._store.get(VAULTS, name.lower())
@@ -101,21 +95,9 @@ class _Vaults:
         if str(given.get("createMode", "default")).lower() == "recover":
             return await self._recover(resource_id, location, deleted)
         if deleted is not None:
-            raise AzureError(
-                409,
-                "ConflictError",
-                "A vault with the same name already exists in deleted state. You need to either recover or purge "
-                "existing key vault. Follow this link https://go.microsoft.com/fwlink/?linkid=2149745 for more "
-                "information on soft delete.",
-            )
+            raise _name_taken_by_deleted()
         if known is not None and known["location"] != location:
-            raise AzureError(
-                409,
-                "InvalidResourceLocation",
-                f"The resource '{name}' already exists in location '{known['location']}' in resource group "
-                f"'{request.match_info['group']}'. A resource with the same name cannot be created in location "
-                f"'{location}'. Please select a new resource name.",
-            )
+            raise _elsewhere(known, location, group)
         defaults: Document = {
             "enableRbacAuthorization": request.query["api-version"] >= _RBAC_BY_DEFAULT_SINCE,
             "accessPolicies": [],
@@ -130,7 +112,7 @@ class _Vaults:
         modified = {"lastModifiedBy": principal.client_id, "lastModifiedByType": "Application", "lastModifiedAt": now}
         created = {"createdBy": principal.client_id, "createdByType": "Application", "createdAt": now}
         document: Document = {
-            "id": known["id"] if known else resource_id,
+            "id": f"{group['id']}/providers/{_TYPE}/{name}",
             "name": name,
             "type": _TYPE,
             "location": location,
@@ -177,18 +159,12 @@ class _Vaults:
         await self._context.authorize(request, scope, "Microsoft.KeyVault/checkNameAvailability/read")
         name = str((await json_object(request)).get("name", ""))
         if not _NAME.fullmatch(name):
-            return web.json_response(
-                {
-                    "nameAvailable": False,
-                    "reason": "AccountNameInvalid",
-                    "message": f"The vault name '{name}' is invalid.",
-                }
-            )
-        if self._store.get(VAULTS, name.lower()) or self._deleted(name):
-            return web.json_response(
-                {"nameAvailable": False, "reason": "AlreadyExists", "message": _name_taken(name).message}
-            )
-        return web.json_response({"nameAvailable": True})
+            reason, message = "AccountNameInvalid", _wrong_name(name).message
+        elif self._store.get(VAULTS, name.lower()) or self._deleted(name):
+            reason, message = "AlreadyExists", _name_taken(name).message
+        else:
+            return web.json_response({"nameAvailable": True})
+        return web.json_response({"nameAvailable": False, "reason": reason, "message": message})
 
     async def list_deleted(self, request: web.Request) -> web.Response:
         scope = require_subscription(self._context, request)
@@ -358,6 +334,35 @@ def _irreversible(name: str, feature: str) -> AzureError:
         400,
         "BadRequest",
         f'The property "{name}" cannot be set to false. Enabling the {feature} for a vault is an irreversible action.',
+    )
+
+
+def _wrong_name(name: str) -> AzureError:
+    return AzureError(
+        400,
+        "VaultNameNotValid",
+        f"The vault name '{name}' is invalid. A vault's name must be between 3-24 alphanumeric characters. The name "
+        "must begin with a letter, end with a letter or digit, and not contain consecutive hyphens. Follow this link "
+        "for more information: https://go.microsoft.com/fwlink/?linkid=2147742",
+    )
+
+
+def _elsewhere(known: Document, location: str, group: Document) -> AzureError:
+    return AzureError(
+        409,
+        "InvalidResourceLocation",
+        f"The resource '{known['name']}' already exists in location '{known['location']}' in resource group "
+        f"'{group['name']}'. A resource with the same name cannot be created in location '{location}'. Please select a "
+        "new resource name.",
+    )
+
+
+def _name_taken_by_deleted() -> AzureError:
+    return AzureError(
+        409,
+        "ConflictError",
+        "A vault with the same name already exists in deleted state. You need to either recover or purge existing key "
+        "vault. Follow this link https://go.microsoft.com/fwlink/?linkid=2149745 for more information on soft delete.",
     )
 
 

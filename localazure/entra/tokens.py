@@ -78,8 +78,8 @@ class Tokens:
                 token,
                 self._key.public_key(),
                 algorithms=["RS256"],
-                issuer=[self.issuer, self.issuer_v2],
-                options={"verify_aud": False, "require": ["exp", "iat", "aud", "iss", "oid"]},
+                issuer=self.issuer,
+                options={"verify_aud": False, "require": ["exp", "iat", "aud", "iss", "oid", "appid", "tid"]},
             )
         except jwt.ExpiredSignatureError as error:
             raise TokenRefused("expired", "The access token has expired.") from error
@@ -93,7 +93,7 @@ class Tokens:
         return Principal(
             name=known["name"],
             object_id=known["objectId"],
-            client_id=claims.get("appid") or claims.get("azp", ""),
+            client_id=claims["appid"],
             tenant_id=claims["tid"],
             issuer=claims["iss"],
             issued_at=int(claims["iat"]),

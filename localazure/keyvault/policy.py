@@ -35,9 +35,16 @@ _USAGES_BY_LOWER = {usage.lower(): usage for usage in KEY_USAGES}
 
 
 class Part(BaseModel):
-    """A part of a request. What Key Vault does not know it ignores, and so does this."""
+    """A part of a request. What Key Vault does not know it ignores, and so does this; null is as if not given."""
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        return {name: value for name, value in given.items() if value is not None}
 
 
 AnyPart = TypeVar("AnyPart", bound=Part)
@@ -60,7 +67,7 @@ class KeyProperties(Part):
         filled.setdefault("exportable", not kty.endswith("-HSM"))
         if kty.startswith("EC"):
             filled.setdefault("crv", "P-256")
-            filled["key_size"] = CURVE_BITS.get(filled["crv"], 0)
+            filled["key_size"] = CURVE_BITS.get(str(filled["crv"]), 0)
         else:
             filled.pop("crv", None)
             filled.setdefault("key_size", RSA_BITS[0])
@@ -133,7 +140,7 @@ class X509Properties(Part):
 
     @model_validator(mode="after")
     def _names_something(self) -> Self:
-        if not self.subject and not (self.sans and self.sans.model_dump(exclude_none=True)):
+        if not self.subject and not (self.sans and any(self.sans.model_dump().values())):
             raise ValueError("A subject or a subject alternative name is required")
         return self
 
@@ -185,7 +192,8 @@ class Policy(Part):
         filled = {name: value for name, value in given.items() if value is not None}
         filled.setdefault("x509_props", {})
         if not filled.get("lifetime_actions"):
-            itself = str((filled.get("issuer") or {}).get("name")).lower() == "self"
+            issuer = filled.get("issuer")
+            itself = isinstance(issuer, Mapping) and str(issuer.get("name")).lower() == "self"
             action = {"action_type": "AutoRenew" if itself else "EmailContacts"}
             filled["lifetime_actions"] = [{"trigger": {"lifetime_percentage": 80}, "action": action}]
         return filled

@@ -65,6 +65,8 @@ class Secrets(Collection[Secret]):
 
     async def get_version(self, request: web.Request) -> web.Response:
         name = await self.admit(request, "secrets/getSecret/action")
+        if "outContentType" in request.query:
+            raise AzureError(501, "NotImplemented", "The local Azure gives a secret in its own content type only.")
         secret, version = self._get_version(name, request)
         if not version.enabled:
             raise AzureError(

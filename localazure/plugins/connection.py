@@ -53,7 +53,7 @@ def require_loopback(address: str) -> None:
     if parts.scheme != "https" or parts.hostname not in _LOOPBACK:
         raise PluginError(
             f"A stand-in plugin speaks to the local Azure only, over HTTPS on {', '.join(_LOOPBACK)}, but was pointed "
-            f"at {address!r}. Nothing was sent. For stack `local` run `make up`, which sets ARM_METADATA_HOSTNAME; "
+            f"at {address!r}. Nothing was sent there. For stack `local` run `make up`, which sets the address; "
             "for Azure use the official plugin: leave PULUMI_HOME and ARM_METADATA_HOSTNAME unset."
         )
 
@@ -118,8 +118,15 @@ class Connection:
         return _client(self.resource_manager, self._credential, f"{self._audience}/.default")
 
     async def client_config(self) -> dict[str, str]:
-        """Return who the caller is, from the claims of its token for Microsoft Graph, as the official plugins do."""
-        token = await self._credential.get_token(f"{self._graph}/.default")
+        """Return who the caller is, from the claims of its token for Microsoft Graph, as the official plugins do.
+
+        Raises:
+            PluginError: if the local Azure refuses the credential.
+        """
+        try:
+            token = await self._credential.get_token(f"{self._graph}/.default")
+        except AzureError as error:
+            raise PluginError(f"could not acquire access token to parse claims: {error}") from error
         claims = jwt.decode(token.token, options={"verify_signature": False})
         return {
             "clientId": claims.get("appid", self._settings["clientId"]),
@@ -156,7 +163,7 @@ def _credential(settings: Mapping[str, str], authority: str) -> AsyncTokenCreden
     tenant_id, client_id = settings["tenantId"], settings["clientId"]
     if "clientSecret" in settings:
         return ClientSecretCredential(tenant_id, client_id, settings["clientSecret"], **options)
-    if settings.get("useOidc") == "true":
+    if settings.get("useOidc") == "true" and ("oidcToken" in settings or "oidcTokenFilePath" in settings):
         return ClientAssertionCredential(tenant_id, client_id, lambda: _assertion(settings), **options)
     raise PluginError(
         "A stand-in plugin signs in with `clientSecret` (ARM_CLIENT_SECRET), or with `oidcToken` (ARM_OIDC_TOKEN) or "
@@ -168,4 +175,10 @@ def _credential(settings: Mapping[str, str], authority: str) -> AsyncTokenCreden
 def _assertion(settings: Mapping[str, str]) -> str:
     if "oidcToken" in settings:
         return settings["oidcToken"]
-    return Path(settings["oidcTokenFilePath"]).read_text().strip()
+    try:
+        return Path(settings["oidcTokenFilePath"]).read_text().strip()
+    except OSError as error:
+        raise PluginError(
+            f"The OIDC token cannot be read ({error}), so nobody is signed in. ARM_OIDC_TOKEN_FILE_PATH must name a "
+            "file that holds it."
+        ) from error

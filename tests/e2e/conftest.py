@@ -1,4 +1,4 @@
-"""One stack and one cluster a session: `pytest -n` keeps these tests on one worker (xdist_group in the modules)."""
+"""One stack and one cluster a session. Under `pytest -n` each worker that meets such a test has its own."""
 
 from collections.abc import Iterator
 

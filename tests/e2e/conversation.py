@@ -94,6 +94,7 @@ def _check_health(connection: socket.socket, process: Process) -> None:
     headers = {":method": "POST", ":scheme": "https", ":authority": "localhost", ":path": path}
     client.send_headers(1, [*headers.items(), ("content-type", "application/grpc"), ("te", "trailers")])
     client.send_data(1, _grpc_message(b""), end_stream=True)
+    logged_before = process.log.stat().st_size
     connection.sendall(client.data_to_send())
     while received := connection.recv(65536):
         for event in client.receive_data(received):
@@ -102,20 +103,17 @@ def _check_health(connection: socket.socket, process: Process) -> None:
                 return
     if isinstance(connection, ssl.SSLSocket):
         raise NoReasonError
-    raise RefusedError(_logged_reason(process, connection.getsockname()[1]))
+    said = f'ServerHandshake(\\"127.0.0.1:{connection.getsockname()[1]}\\") failed: '
+
+    def reason() -> str:
+        log = process.log.read_bytes()[logged_before:].decode()
+        return log.partition(said)[2].partition('"\n')[0]
+
+    raise RefusedError(wait_until(reason, f"{process.log.name} has {said}"))
 
 
 def _grpc_message(message: bytes) -> bytes:
     return struct.pack(">BI", 0, len(message)) + message
-
-
-def _logged_reason(process: Process, port: int) -> str:
-    start = f'ServerHandshake(\\"127.0.0.1:{port}\\") failed: '
-
-    def reason() -> str:
-        return process.log.read_text().partition(start)[2].partition('"\n')[0]
-
-    return wait_until(reason, f"{process.log.name} says what was wrong with the connection from port {port}")
 
 
 def _get_system_info(connection: socket.socket) -> None:

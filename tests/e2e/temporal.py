@@ -8,18 +8,17 @@ boots at once collide over the cluster's metadata. Output goes to a log file per
 
 import asyncio
 import http.client
-import os
 import random
-import shutil
+import shlex
 import socket
 import subprocess
-import sysconfig
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -30,11 +29,10 @@ from temporalio.client import Client
 from temporalio.envconfig import ClientConfigProfile
 from temporalio.service import RPCError
 
-from tests import temporal_sources
+from tools.toolchain import Toolchain, UiServer
 
 T = TypeVar("T")
 
-REPOSITORY = Path(__file__).parents[2]
 SYSTEM_NAMESPACE = "temporal-system"
 SYSTEM_TASK_QUEUE = "default-worker-tq"
 
@@ -81,32 +79,37 @@ LISTENERS = (
 )
 
 
-def executable(name: str) -> str:
-    """A program from PATH, of this Python environment, or built into .tools/bin."""
-    places = (os.environ["PATH"], sysconfig.get_path("scripts"), str(REPOSITORY / ".tools/bin"))
-    found = shutil.which(name, path=os.pathsep.join(places))
-    if found is None:
-        raise FileNotFoundError(f"{name} is neither on PATH nor in .tools/bin: build it with `make tools`")
-    return found
+@cache
+def server_program() -> str:
+    return str(Toolchain().temporal_server())
+
+
+@cache
+def cli_program() -> str:
+    return str(Toolchain().temporal_cli())
+
+
+@cache
+def ui_program() -> UiServer:
+    return Toolchain().ui_server()
 
 
 def read_environment(file: Path) -> dict[str, str]:
-    """An env file as `docker --env-file` reads it."""
-    return dict(line.split("=", 1) for line in file.read_text().splitlines() if line and not line.startswith("#"))
+    """An env file as a shell reads it."""
+    return dict(word.split("=", 1) for word in shlex.split(file.read_text(), comments=True))
 
 
-def free_ports(count: int) -> list[int]:
+def free_ports(count: int, *, besides: int | None = None) -> list[int]:
     """Ports that nobody listens on, outside the range from which the kernel takes those of outgoing connections."""
     ports: list[int] = []
     with ExitStack() as stack:
         while len(ports) < count:
             candidate = stack.enter_context(closing(socket.socket()))
             port = random.randrange(10_000, 32_000)
-            try:
+            with suppress(OSError):
                 candidate.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            ports.append(port)
+                if port != besides:
+                    ports.append(port)
     return ports
 
 
@@ -149,9 +152,11 @@ class Process:
         return {connection.laddr.port for connection in connections if connection.status == psutil.CONN_LISTEN}
 
     def terminate(self) -> None:
+        """Ask it to end; `stop` waits until it has."""
         self._popen.terminate()
 
-    def wait(self) -> None:
+    def stop(self) -> None:
+        self.terminate()
         try:
             self._popen.wait(timeout=20)
         except subprocess.TimeoutExpired:
@@ -171,8 +176,9 @@ class Cluster:
         self.processes: dict[str, Process] = {}
         self._state = state
         self._cli_environment = read_environment(root / "cli/cli.env")
-        self.ports = dict(zip(LISTENERS, free_ports(len(LISTENERS)), strict=True))
-        self.ports[FRONTEND] = int(self._cli_environment["TEMPORAL_ADDRESS"].rpartition(":")[2])
+        frontend_port = int(self._cli_environment["TEMPORAL_ADDRESS"].rpartition(":")[2])
+        other_ports = free_ports(len(LISTENERS) - 1, besides=frontend_port)
+        self.ports = dict(zip(LISTENERS, (frontend_port, *other_ports), strict=True))
 
     def __enter__(self) -> Self:
         """Start, and return when the frontend serves and the system worker polls."""
@@ -199,7 +205,7 @@ class Cluster:
     def cli(self, *arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run the `temporal` CLI with the variables of cli.env, or with `environment`, and no other."""
         return subprocess.run(
-            [executable("temporal"), *arguments],
+            [cli_program(), *arguments],
             env=dict(environment or self._cli_environment),
             capture_output=True,
             text=True,
@@ -217,7 +223,7 @@ class Cluster:
             "GRPC_GO_LOG_SEVERITY_LEVEL": "info",
             **{listener.port_variable: str(port) for listener, port in self.ports.items()},
         }
-        process = Process([executable("temporal-server"), "start"], environment, self._state / f"{name}.log")
+        process = Process([server_program(), "start"], environment, self._state / f"{name}.log")
         self.processes[name] = process
         ports = {port for listener, port in self.ports.items() if listener.process == name}
         wait_until(lambda: ports <= process.listening_ports(), f"{name} listens on {sorted(ports)}")
@@ -226,7 +232,7 @@ class Cluster:
         for process in self.processes.values():
             process.terminate()
         for process in self.processes.values():
-            process.wait()
+            process.stop()
 
 
 class UserInterface:
@@ -238,24 +244,19 @@ class UserInterface:
         self._environment = read_environment(root / "ui/ui.env") | {"TEMPORAL_UI_PORT": str(self._port)} | changes
 
     def __enter__(self) -> Self:
-        configuration = str(temporal_sources.user_interface() / "config")
-        command = (
-            executable("temporal-ui-server"),
-            "--root",
-            "/",
-            "--config",
-            configuration,
-            "--env",
-            "docker",
-            "start",
-        )
+        program = ui_program()
+        options = ("--root", "/", "--config", str(program.configuration), "--env", "docker")
+        command = (str(program.executable), *options, "start")
         self._process = Process(command, self._environment, self._log)
-        wait_until(lambda: self._port in self._process.listening_ports(), "the UI listens")
+        try:
+            wait_until(lambda: self._port in self._process.listening_ports(), "the UI listens")
+        except BaseException:
+            self._process.stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait()
+        self._process.stop()
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of a GET."""

@@ -1,6 +1,7 @@
 """The real Temporal on a deploy directory: who is let in, who is not, and why not."""
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -21,7 +22,16 @@ from tests.e2e.conversation import (
     converse,
 )
 from tests.e2e.stack import Stack, make_stack
-from tests.e2e.temporal import LISTENERS, Cluster, Listener, Protocol, UserInterface, wait_until
+from tests.e2e.temporal import (
+    FRONTEND,
+    LISTENERS,
+    Cluster,
+    Listener,
+    Protocol,
+    UserInterface,
+    read_environment,
+    wait_until,
+)
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("temporal")]
 
@@ -72,6 +82,10 @@ def opens(cluster: Cluster, listener: Listener, caller: Caller) -> bool:
     except RefusedError:
         return False
     return True
+
+
+def read(path: str) -> bytes:
+    return Path(path).read_bytes()
 
 
 def run_worker(environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
@@ -128,16 +142,31 @@ def test_authority_comes_and_goes_without_a_restart(tmp_path: Path) -> None:
     first, second = slot.read_bytes(), Authority.named("clients 2")
     newcomer = replace(stack.caller("clients"), pair=second.issue(tmp_path / "newcomer", CLIENT))
     with Cluster(stack.root, tmp_path / "state") as cluster:
-        frontend = LISTENERS[0]
-        assert not opens(cluster, frontend, newcomer)
+        assert not opens(cluster, FRONTEND, newcomer)
 
         slot.write_bytes(second.pem)
-        wait_until(lambda: opens(cluster, frontend, newcomer), "the second generation is trusted")
-        assert opens(cluster, frontend, stack.caller("clients"))
+        wait_until(lambda: opens(cluster, FRONTEND, newcomer), "the second generation is trusted")
+        assert opens(cluster, FRONTEND, stack.caller("clients"))
 
         slot.write_bytes(first)
-        wait_until(lambda: not opens(cluster, frontend, newcomer), "the second generation is no longer trusted")
-        assert opens(cluster, frontend, stack.caller("clients"))
+        wait_until(lambda: not opens(cluster, FRONTEND, newcomer), "the second generation is no longer trusted")
+        assert opens(cluster, FRONTEND, stack.caller("clients"))
+
+
+def test_server_runs_inlined(tmp_path: Path) -> None:
+    """Where nothing but variables can be given, the second slots travel in variables that only server.yaml reads."""
+    stack = make_stack(tmp_path / "deploy", tmp_path / "scratch")
+    second = Authority.named("clients 2")
+    newcomer = replace(stack.caller("clients"), pair=second.issue(tmp_path / "newcomer", CLIENT))
+    (stack.root / "server/ca/clients-b.pem").write_bytes(second.pem)
+    for file in (stack.root / "server/server.env", stack.root / "server/internal-frontend.env"):
+        variables = inlined(read_environment(file), read)
+        file.write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
+    shutil.rmtree(stack.root / "server/ca")
+    with Cluster(stack.root, tmp_path / "state") as cluster:
+        assert opens(cluster, FRONTEND, stack.caller("clients"))
+        assert opens(cluster, FRONTEND, newcomer)
+        assert not opens(cluster, FRONTEND, stack.caller("internode"))
 
 
 def test_system_worker_polls(cluster: Cluster) -> None:
@@ -181,10 +210,6 @@ def test_worker_refuses_a_server_of_another_authority(cluster: Cluster, stack: S
 
 def test_client_environments_work_inlined(cluster: Cluster, stack: Stack) -> None:
     """The SDKs take PEM where the server takes base64: the wrong one of the two is a client without a certificate."""
-
-    def read(path: str) -> bytes:
-        return Path(path).read_bytes()
-
     health = cluster.cli("operator", "cluster", "health", environment=inlined(stack.cli_environment, read))
     assert health.stdout == "SERVING\n", health.stderr
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from azure.core.rest import HttpRequest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pulumi.provider.experimental import provider as protocol
 from pulumi.provider.experimental.property_value import PropertyValue
@@ -253,6 +253,7 @@ def inputs_of(shape: Shape, without: frozenset[str] = frozenset()) -> st.SearchS
 
 
 @ALL
+@settings(deadline=None, max_examples=50)
 @given(data=st.data())
 def test_allowed_inputs_have_no_problem_and_survive_the_way_through_a_body(token: str, data: st.DataObject) -> None:
     """Prevents a property that is accepted and then lost, or put where ARM does not look for it."""
@@ -285,6 +286,7 @@ def test_allowed_inputs_have_no_problem_and_survive_the_way_through_a_body(token
         (VAULT, "properties.networkAcls.ipRules", [{}], "property 'properties.networkAcls.ipRules[0].value'"),
         (VAULT, "properties.networkAcls", [], "'properties.networkAcls' should be of type 'object' but got an array"),
         (VAULT, "properties.purgeProtection", True, "unknown property 'properties.purgeProtection'"),
+        (DIAGNOSTICS, "logs", [None], "'logs[0]' should be of type 'object' but got a null"),
         (VAULT, "tags", {"a": 1}, "'tags.a' should be of type 'string' but got an integer"),
         (VAULT, "vaultName", "no_underscore", "'vaultName' does not match expression '^[a-zA-Z0-9-]{3,24}$'"),
         (VAULT, "sku", {"name": "standard"}, "unknown property 'sku': Vault takes location, properties,"),
@@ -778,17 +780,19 @@ async def test_requests_that_lead_away_are_refused() -> None:
 @pytest.mark.parametrize("missing", ["subscriptionId", "tenantId", "clientId"])
 def test_settings_that_are_missing_are_named(missing: str) -> None:
     """Prevents a sign-in that fails later and says less."""
-    settings = {name: value for name, value in SIGN_IN.items() if name != missing}
+    sign_in = {name: value for name, value in SIGN_IN.items() if name != missing}
     with pytest.raises(PluginError, match=rf"needs `{missing}` \(ARM_"):
-        Connection(settings, ENDPOINTS)
+        Connection(sign_in, ENDPOINTS)
 
 
 def test_ways_to_sign_in_that_exist_with_the_official_plugin_only_are_refused() -> None:
     """Prevents that a stand-in takes over the caller's own `az login`."""
-    settings = {name: value for name, value in SIGN_IN.items() if name != "clientSecret"}
+    sign_in = {name: value for name, value in SIGN_IN.items() if name != "clientSecret"}
     with pytest.raises(PluginError, match="signs in with `clientSecret`"):
-        Connection(settings, ENDPOINTS)
-    Connection({**settings, "useOidc": "true", "oidcToken": "token"}, ENDPOINTS)
+        Connection(sign_in, ENDPOINTS)
+    with pytest.raises(PluginError, match="signs in with `clientSecret`"):
+        Connection({**sign_in, "useOidc": "true"}, ENDPOINTS)
+    Connection({**sign_in, "useOidc": "true", "oidcToken": "token"}, ENDPOINTS)
 
 
 # The archive

@@ -24,7 +24,8 @@ class ArmError(PluginError):
     def __init__(self, status: int, body: str) -> None:
         """Take the response's status and text; the text need not be JSON."""
         code, message = _code_and_message(body)
-        super().__init__(" ".join([f"Status={status}", *([f'Code="{code}"'] if code else []), f'Message="{message}"']))
+        code_part = f'Code="{code}" ' if code else ""
+        super().__init__(f'Status={status} {code_part}Message="{message}"')
         self.status = status
         self.body = body
 

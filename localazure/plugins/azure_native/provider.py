@@ -14,10 +14,10 @@ from typing import Any
 
 from pulumi.provider.experimental import provider as protocol
 from pulumi.provider.experimental.property_value import PropertyValue
-from pulumi.provider.experimental.provider import CheckFailure, PropertyDiffKind
+from pulumi.provider.experimental.provider import CheckFailure
 
 from localazure.plugins.azure_native.arm import Arm, ArmError, HttpArm
-from localazure.plugins.azure_native.resource import API_VERSION, Resource
+from localazure.plugins.azure_native.resource import API_VERSION, Resource, replaced_by
 from localazure.plugins.connection import Connection
 from plugin import UNKNOWN, Engine, PluginError, plain, property_values
 
@@ -25,7 +25,6 @@ _CLIENT_CONFIG = "azure-native:authorization:getClientConfig"
 _GROUPS_API_VERSION = "2020-10-01"
 _INPUTS = "__inputs"
 _CREATE_BEFORE_DELETE = "__createBeforeDelete"
-_REPLACEMENTS = (PropertyDiffKind.ADD_REPLACE, PropertyDiffKind.DELETE_REPLACE, PropertyDiffKind.UPDATE_REPLACE)
 
 PropertyValues = Mapping[str, PropertyValue]
 
@@ -95,7 +94,7 @@ class AzureNative(protocol.Provider):
         kept = _kept_inputs(request.old_state)
         old_inputs = {API_VERSION: outputs.get(API_VERSION)} | plain(kept)
         changes = Resource.of(request.type).changes(old_inputs, inputs, outputs)
-        replaces = [path for path, change in changes.items() if change.kind in _REPLACEMENTS]
+        replaces = replaced_by(changes)
         return protocol.DiffResponse(
             changes=bool(changes),
             replaces=replaces,
@@ -112,8 +111,8 @@ class AzureNative(protocol.Provider):
         resource_id = resource.spec.id_of(inputs, self._cloud.subscription_id)
         await self._refuse_existing(resource, resource_id)
         body = resource.body(inputs)
-        if resource.lacks_kept(body):
-            resource.keep(body, {})
+        if resource.omits_shared_list(body):
+            resource.fill_shared_list(body, {})
         answer = await self._cloud.arm.put(resource_id, resource.spec, body)
         resource_id = answer.get("id", resource_id)
         outputs = await self._read_back(resource, resource_id, answer, request.urn)
@@ -139,8 +138,8 @@ class AzureNative(protocol.Provider):
             return protocol.UpdateResponse(property_values(resource.previewed(inputs, plain(request.olds))))
         arm = self._cloud.arm
         body = resource.body(inputs)
-        if resource.lacks_kept(body):
-            resource.keep(body, await arm.get(request.resource_id, resource.spec.api_version) or {})
+        if resource.omits_shared_list(body):
+            resource.fill_shared_list(body, await arm.get(request.resource_id, resource.spec.api_version) or {})
         answer = await arm.put(request.resource_id, resource.spec, body)
         outputs = await self._read_back(resource, request.resource_id, answer, request.urn)
         return protocol.UpdateResponse(_state(outputs, request.news))
@@ -177,13 +176,19 @@ class AzureNative(protocol.Provider):
         return resource.outputs(current or answer)
 
     async def _group_location(self, inputs: Mapping[str, Any]) -> str | None:
-        """Return the location of the resource group that the inputs name, unknown if its name is."""
+        """Return the location of the resource group that the inputs name, unknown if its name is.
+
+        None if it cannot be read: the check then names the location that is missing.
+        """
         name = inputs.get("resourceGroupName")
         if name is None or name == UNKNOWN:
             return name
         if name not in self._group_locations:
             group_id = f"/subscriptions/{self._cloud.subscription_id}/resourceGroups/{name}"
-            group = await self._cloud.arm.get(group_id, _GROUPS_API_VERSION)
+            try:
+                group = await self._cloud.arm.get(group_id, _GROUPS_API_VERSION)
+            except ArmError:
+                group = None
             if group is None:
                 return None
             self._group_locations[name] = group["location"]

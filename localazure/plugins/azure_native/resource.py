@@ -1,7 +1,7 @@
 """What the official azure-native plugin decides about one resource, as pure functions on plain data.
 
 Which inputs are wrong, which changes replace, what is sent to ARM, and what refresh and import make of an answer.
-The rules are those of the official plugin; where they look odd, the docstring says what they avoid.
+The rules are those of the official plugin, odd as some of them look.
 """
 
 from collections.abc import Mapping
@@ -86,16 +86,16 @@ class Resource:
         """Return the body of the PUT for inputs."""
         return to_body(self._shape.inputs, self._without_path(inputs))
 
-    def lacks_kept(self, values: Plain) -> bool:
-        """Tell whether inputs, or a body, leave a list alone that others may manage."""
-        return bool(self.spec.kept) and _get(values, self.spec.kept) is None
+    def omits_shared_list(self, values: Plain) -> bool:
+        """Tell whether inputs, or a body, leave the list alone that others may manage too."""
+        return bool(self.spec.shared_list) and _get(values, self.spec.shared_list) is None
 
-    def keep(self, body: dict[str, Any], current: Plain) -> None:
-        """Put the list that others may manage into a body that does not give it: as `current` has it, else empty."""
-        *containers, name = self.spec.kept
+    def fill_shared_list(self, body: dict[str, Any], current: Plain) -> None:
+        """Put the list that others may manage too into a body that omits it: as `current` has it, else empty."""
+        *containers, name = self.spec.shared_list
         for container in containers:
             body = body.setdefault(container, {})
-        body[name] = _get(current, self.spec.kept) or []
+        body[name] = _get(current, self.spec.shared_list) or []
 
     def outputs(self, answer: Plain) -> dict[str, Any]:
         """Return the outputs for ARM's answer."""
@@ -113,9 +113,9 @@ class Resource:
         """
         before = as_inputs(self._shape.inputs, old_outputs)
         after = as_inputs(self._shape.inputs, outputs)
-        if self.lacks_kept(inputs):
+        if self.omits_shared_list(inputs):
             for side in (before, after):
-                _remove(side, self.spec.kept)
+                _remove(side, self.spec.shared_list)
         return _drifted(inputs, before, after)
 
     def imported(self, resource_id: str, answer: Plain) -> dict[str, Any]:
@@ -132,6 +132,11 @@ class Resource:
 
     def _without_path(self, values: Plain) -> dict[str, Any]:
         return {name: value for name, value in values.items() if name not in self.spec.path_parameters}
+
+
+def replaced_by(changes: Mapping[str, PropertyDiff]) -> list[str]:
+    """Return the paths of the changes that replace the resource."""
+    return [path for path, change in changes.items() if change.kind in _REPLACEMENTS.values()]
 
 
 def _same_to_azure(name: str, old: Any, new: Any) -> bool:

@@ -143,7 +143,7 @@ def _kind_of(value: Any) -> str:
         return "object"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "array"
-    return _KINDS[type(value)]
+    return _KINDS.get(type(value), "null")
 
 
 def to_body(shape: Shape, inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -55,8 +55,8 @@ class Spec:
     """Regular expressions that path parameters must match."""
     long_running: bool = False
     """Whether a PUT is finished only when the resource's state says so, and not when it was answered."""
-    kept: tuple[str, ...] = ()
-    """Path of a list in the body that others may manage: empty at create, and left as it is when not given."""
+    shared_list: tuple[str, ...] = ()
+    """Path of a list in the body that others may manage too: when not given, empty at create, and then left alone."""
 
     @property
     def module(self) -> str:
@@ -106,7 +106,7 @@ SPECS: Final = {
             required=frozenset({"location"}),
             long_running=True,
             patterns={"vaultName": "^[a-zA-Z0-9-]{3,24}$"},
-            kept=("properties", "accessPolicies"),
+            shared_list=("properties", "accessPolicies"),
         ),
         Spec(
             token="azure-native:authorization:RoleAssignment",

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from localazure.access import ROLE_ASSIGNMENTS, ROLES, Principal, Propagation, permits, permits_data, role_named
+from localazure.access import (
+    ROLE_ASSIGNMENTS,
+    ROLES,
+    Principal,
+    Propagation,
+    assignment_key,
+    permits,
+    permits_data,
+    role_named,
+)
 from localazure.store import Store
 
 SUBSCRIPTION = "/subscriptions/s"
@@ -30,7 +39,7 @@ def caller(*, groups: tuple[str, ...] = (), issued_at: int = 0) -> Principal:
 def assign(store: Store, role: str, scope: str, *, principal: str = "o", at: float = 0) -> None:
     store.put(
         ROLE_ASSIGNMENTS,
-        f"{scope}/{role}/{principal}",
+        assignment_key(principal, scope, role),
         {
             "principalId": principal,
             "scope": scope,

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,7 @@ import httpx
 import pytest
 
 from localazure.client import LocalAzure, LocalAzureError
+from localazure.requestlog import changes_state
 from tests.engine.localazure.sdk import Sdk, fresh_name
 
 PUT_GROUP = """
@@ -62,8 +64,10 @@ def phase(azure: LocalAzure, n: int) -> str:
 
 
 def wait_for_phase(azure: LocalAzure, n: int, wanted: str) -> None:
+    deadline = time.monotonic() + 10
     while phase(azure, n) != wanted:
-        pass
+        assert time.monotonic() < deadline, f"request {n} is {phase(azure, n)}, not {wanted}"
+        time.sleep(0.02)
 
 
 def test_held_before_and_killed_is_not_applied(azure: LocalAzure, sdk: Sdk) -> None:
@@ -217,6 +221,25 @@ def test_what_arm_does_not_serve_is_501(azure: LocalAzure, sdk: Sdk) -> None:
         assert ask(f"{subscription}/costs", **signed_in) == (400, "MissingApiVersionParameter")
         assert ask(f"{subscription}?api-version=2024-01-01") == (401, "AuthenticationFailed")
         assert ask("/nowhere") == (501, "NotImplemented")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("GET", "/certificates/sign", False),
+        ("HEAD", "/subscriptions/s/resourceGroups/g", False),
+        ("POST", "/keys/k/v/sign", False),
+        ("POST", "/certificates/sign/create", True),
+        ("POST", "/certificates/c/pending/merge", True),
+        ("PATCH", "/keys/k/v", True),
+        ("DELETE", "/secrets/s", True),
+        ("POST", "/subscriptions/s/providers/Microsoft.KeyVault/checkNameAvailability", False),
+        ("POST", "/subscriptions/s/providers/Microsoft.KeyVault/locations/l/deletedVaults/v/purge", True),
+    ],
+)
+def test_a_write_is_what_changes_something(method: str, path: str, expected: bool) -> None:
+    """Signing is a POST that changes nothing: as a write it would make every issuance look like a change."""
+    assert changes_state(method, path) is expected
 
 
 def test_groups_give_their_members_roles(azure: LocalAzure, sdk: Sdk) -> None:

@@ -123,7 +123,7 @@ def test_who_issues_needs_to_sign_besides(vault: VaultClients) -> None:
     authority = vault.create(SELF_ISSUED, fresh())
     vault.assign(OTHER, "Key Vault Certificates Officer")
     certificates, crypto = vault.certificates(OTHER), vault.cryptography(authority.key_id, OTHER)
-    assert certificates.begin_create_certificate(fresh(), SELF_ISSUED, _polling_interval=0).result()
+    certificates.begin_create_certificate(fresh(), SELF_ISSUED, _polling_interval=0).wait()
     refusal(lambda: crypto.sign(SignatureAlgorithm.es256, bytes(32)), 403, "Forbidden", "ForbiddenByRbac")
     vault.assign(OTHER, "Key Vault Crypto User", f"/keys/{authority.name}")
     assert crypto.sign(SignatureAlgorithm.es256, bytes(32)).signature

@@ -1,5 +1,6 @@
 """Certificates through the official SDKs: the life of an authority and of a leaf, and every refusal on the way."""
 
+import asyncio
 import base64
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -480,7 +481,12 @@ class TestConflicts:
     @pytest.mark.parametrize(
         ("policy", "place"),
         [
+            ([], ""),
+            ({"x509_props": []}, "x509_props"),
             ({"x509_props": {}}, "x509_props"),
+            ({"x509_props": {"sans": {"dns_names": []}}}, "x509_props"),
+            ({"x509_props": {"subject": "CN=a"}, "issuer": "Self"}, "issuer"),
+            ({"x509_props": {"subject": "CN=a"}, "key_props": {"kty": "EC", "crv": ["P-256"]}}, "key_props.crv"),
             ({"x509_props": {"subject": "no name"}}, "x509_props.subject"),
             ({"x509_props": {"subject": "CN=a\\, b"}}, "x509_props.subject"),
             ({"x509_props": {"subject": "CN=a", "key_usage": ["invalid"]}}, "x509_props.key_usage"),
@@ -497,14 +503,14 @@ class TestConflicts:
         ids=lambda value: value if isinstance(value, str) else "",
     )
     def test_a_policy_that_is_none_is_refused_by_its_place_and_leaves_nothing(
-        self, client: CertificateClient, policy: dict[str, Any], place: str
+        self, client: CertificateClient, policy: Any, place: str
     ) -> None:
         name = fresh()
         response = client.send_request(HttpRequest("POST", f"/certificates/{name}/create", json={"policy": policy}))
         assert response.status_code == 400
         error = response.json()["error"]
         assert error["code"] == "BadParameter"
-        assert error["message"].startswith(f"Property policy.{place}")
+        assert error["message"].startswith(f"Property policy.{place}".removesuffix("."))
         with pytest.raises(ResourceNotFoundError):
             client.get_certificate(name)
 
@@ -520,6 +526,17 @@ class TestConflicts:
         client = new_vault.certificates()
         request(client, fresh(), left_pending())
         refusal(lambda: client.begin_create_certificate(fresh(), left_pending()), 429, "Throttled")
+
+    async def test_of_two_creations_at_once_one_is_refused(self, new_vault: VaultClients) -> None:
+        """All look before a key is made, which takes its time: the slowest would overwrite the request of another."""
+        name, options = fresh(), new_vault.async_options()
+        policy = left_pending(key_type="RSA", key_size=4096)
+        async with options["credential"], AsyncCertificateClient(new_vault.uri, **options) as client:
+            creations = [client.create_certificate(name, policy, _polling_interval=0) for _ in range(3)]
+            outcomes = await asyncio.gather(*creations, return_exceptions=True)
+            (made,) = [outcome for outcome in outcomes if isinstance(outcome, CertificateOperation)]
+            assert sum(isinstance(outcome, ResourceExistsError) for outcome in outcomes) == 2
+            assert (await client.get_certificate_operation(name)).csr == made.csr
 
 
 class TestChanges:

@@ -142,9 +142,10 @@ def test_a_vault_without_rbac_refuses_with_another_code(door: Door) -> None:
 
 def test_a_role_takes_time_to_reach_the_data_plane(door: Door, sdk: Sdk, azure: LocalAzure) -> None:
     """The program must wait for ForbiddenByRbac, and is tested against one that ends."""
-    azure.dials(rbacPropagationSeconds=1)
+    azure.dials(rbacPropagationSeconds=3600)
     sdk.assign("reader-worker", SECRETS_USER, door.id)
     assert door.refusal("reader-worker") == (403, "ForbiddenByRbac")
+    azure.dials(rbacPropagationSeconds=0.1)
     eventually(lambda: door.refusal("reader-worker") == (200, None))
 
 

@@ -1,0 +1,123 @@
+"""Takes up what a killed engine had begun to create, before the next `up`.
+
+The engine notes each creation before it begins. Killed in between, it cannot know whether Azure made the resource, and
+azure-native refuses to create what is there already. So Azure is asked: what is there is imported into the state, and
+the notes are struck off. Certificates need no import: their provider knows its own by their tags, and goes on.
+
+Run as a program, with a stack's variables, it is the part that asks Azure.
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from azure.core.exceptions import HttpResponseError
+
+from cloud import Identity, Session
+
+_GROUP = "/subscriptions/{subscription}/resourceGroups/{resourceGroupName}"
+_IDENTIFIERS = {
+    "azure-native:resources:ResourceGroup": (_GROUP, "2024-03-01"),
+    "azure-native:keyvault:Vault": (f"{_GROUP}/providers/Microsoft.KeyVault/vaults/{{vaultName}}", "2024-11-01"),
+    "azure-native:network:PrivateEndpoint": (
+        f"{_GROUP}/providers/Microsoft.Network/privateEndpoints/{{privateEndpointName}}",
+        "2024-05-01",
+    ),
+    "azure-native:authorization:RoleAssignment": (
+        "/{scope}/providers/Microsoft.Authorization/roleAssignments/{roleAssignmentName}",
+        "2022-04-01",
+    ),
+    "azure-native:monitor:DiagnosticSetting": (
+        "{resourceUri}/providers/Microsoft.Insights/diagnosticSettings/{name}",
+        "2021-05-01-preview",
+    ),
+}
+"""Where a resource of each type is, by its inputs, and the API version to ask with."""
+
+
+def take_up(pulumi: Callable[..., str], state: Mapping[str, Any], environment: Mapping[str, str]) -> list[str]:
+    """Bring a stack's state up to what a killed engine did, and return the URNs that were imported.
+
+    `pulumi` runs the CLI on the stack with some arguments, and raises what its caller expects when that fails; `state`
+    is the exported one. Does nothing, and asks nothing, where no creation was interrupted.
+    """
+    deployment = state.get("deployment") or {}
+    begun = [
+        operation["resource"]
+        for operation in deployment.get("pending_operations") or []
+        if operation["type"] == "creating"
+    ]
+    if not begun:
+        return []
+    found = _ask_azure([resource for resource in begun if resource["type"] in _IDENTIFIERS], environment)
+    if found:
+        _import(pulumi, [resource for resource in begun if resource["urn"] in found], found)
+    root = next(item["urn"] for item in deployment["resources"] if item["type"] == "pulumi:pulumi:Stack")
+    pulumi("refresh", "--yes", "--skip-preview", "--clear-pending-creates", "--target", root)
+    return sorted(found)
+
+
+def _ask_azure(begun: list[Mapping[str, Any]], environment: Mapping[str, str]) -> dict[str, str]:
+    answer = subprocess.run(
+        [sys.executable, "-m", "tools.unfinished"],
+        input=json.dumps(begun),
+        env=dict(environment),
+        cwd=Path(__file__).parents[1],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return dict(json.loads(answer.stdout))
+
+
+def _import(pulumi: Callable[..., str], begun: list[Mapping[str, Any]], identifiers: Mapping[str, str]) -> None:
+    parents = {resource["parent"] for resource in begun if not _is_stack(resource["parent"])}
+    names = {parent: f"parent{number}" for number, parent in enumerate(sorted(parents))}
+    document = {
+        "nameTable": {name: urn for urn, name in names.items()},
+        "resources": [
+            {
+                "type": resource["type"],
+                "name": resource["urn"].rpartition("::")[2],
+                "id": identifiers[resource["urn"]],
+                **({"parent": names[resource["parent"]]} if resource["parent"] in names else {}),
+            }
+            for resource in begun
+        ],
+    }
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(document, file)
+        file.flush()
+        pulumi("import", "--yes", "--skip-preview", "--protect=false", "--generate-code=false", "--file", file.name)
+
+
+def _is_stack(urn: str) -> bool:
+    return "::pulumi:pulumi:Stack::" in urn
+
+
+async def _existing(begun: list[Mapping[str, Any]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    async with await Session.open(Identity.found(os.environ)) as session:
+        subscription = await session.subscription_id()
+        async with session.resources(subscription) as client:
+            for resource in begun:
+                template, api_version = _IDENTIFIERS[resource["type"]]
+                identifier = template.format(**resource["inputs"], subscription=subscription)
+                try:
+                    await client.resources.get_by_id(identifier, api_version=api_version)
+                except HttpResponseError as error:
+                    if error.status_code != 404:
+                        raise
+                else:
+                    found[resource["urn"]] = identifier
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(_existing(json.load(sys.stdin)))))
