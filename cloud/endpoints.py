@@ -89,7 +89,7 @@ async def _ask(host: str) -> Endpoints:
             resource_manager_audience=found["authentication"]["audiences"][0].rstrip("/"),
             key_vault_suffix=found["suffixes"]["keyVaultDns"].lstrip("."),
         )
-    except (AzureError, KeyError, IndexError, ValueError) as error:
+    except (AttributeError, AzureError, LookupError, TypeError, ValueError) as error:
         raise CloudError(
             f"The metadata host {host} (ARM_METADATA_HOSTNAME) did not describe a cloud: {error}. Nothing can be "
             f"reached. Check the host name, and that SSL_CERT_FILE names the authority that it is certified by."

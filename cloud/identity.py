@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jwt
+from azure.core import PipelineClient
 from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import AzureError
 from azure.core.pipeline.policies import HeadersPolicy
+from azure.core.rest import HttpRequest
 from azure.identity.aio import (
     AzureCliCredential,
     CertificateCredential,
@@ -81,14 +85,23 @@ class Identity:
         """Return a new credential, with no token cached, by the first way that is configured.
 
         The order is azure-native's: default credential, client certificate, client secret, OIDC, managed identity,
-        Azure CLI. Raises CloudError if a way is chosen but lacks something.
+        Azure CLI. Raises CloudError if a way is chosen but lacks something, or has something that cannot be right.
         """
+        try:
+            return self._chosen(endpoints)
+        except (OSError, ValueError) as error:  # of azure-identity: a file that it cannot read, an impossible tenant
+            raise CloudError(
+                f"The way to sign in that is configured cannot work: {error}. Nothing was asked. Check the ARM_* "
+                f"variables, and azure-native's settings in the stack's file."
+            ) from error
+
+    def _chosen(self, endpoints: Endpoints) -> AsyncTokenCredential:
         common: dict[str, Any] = {
             "authority": endpoints.authority,
             "disable_instance_discovery": bool(self.metadata_host) or self._flag("ARM_DISABLE_INSTANCE_DISCOVERY"),
         }
         if self._flag("ARM_USE_DEFAULT_AZURE_CREDENTIAL"):
-            return DefaultAzureCredential(authority=endpoints.authority)
+            return DefaultAzureCredential(**common)
         if path := self._get("ARM_CLIENT_CERTIFICATE_PATH"):
             return CertificateCredential(
                 *self._application("a client certificate"),
@@ -102,7 +115,10 @@ class Identity:
             return ClientAssertionCredential(*self._application("OIDC"), self._assertion, **common)
         if self._flag("ARM_USE_MSI"):
             return ManagedIdentityCredential(client_id=self._get("ARM_CLIENT_ID"))
-        return AzureCliCredential(tenant_id=self._get("ARM_TENANT_ID") or "")
+        # The Azure CLI takes one of the two; a subscription stands for its tenant.
+        if tenant := self._get("ARM_TENANT_ID"):
+            return AzureCliCredential(tenant_id=tenant)
+        return AzureCliCredential(subscription=self.subscription_id)
 
     def _get(self, variable: str) -> str | None:
         return self.variables.get(variable) or None
@@ -121,14 +137,17 @@ class Identity:
         if token := self._get("ARM_OIDC_TOKEN"):
             return token
         if path := self._get("ARM_OIDC_TOKEN_FILE_PATH"):
-            return Path(path).read_text(encoding="utf-8").strip()
+            try:
+                return Path(path).read_text(encoding="utf-8").strip()
+            except (OSError, ValueError) as error:
+                raise CloudError(
+                    f"The token to sign in with cannot be read from ARM_OIDC_TOKEN_FILE_PATH: {error}. Nothing was "
+                    f"asked. Check the path."
+                ) from error
         return self._github_assertion()
 
     def _github_assertion(self) -> str:
         # azure-identity calls for the assertion synchronously, and only when a token is needed: about once an hour.
-        from azure.core import PipelineClient
-        from azure.core.rest import HttpRequest
-
         url = self._get("ARM_OIDC_REQUEST_URL") or self._get("ACTIONS_ID_TOKEN_REQUEST_URL")
         token = self._get("ARM_OIDC_REQUEST_TOKEN") or self._get("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
         if not url or not token:
@@ -138,10 +157,17 @@ class Identity:
             )
         audience = self._get("ARM_OIDC_AUDIENCE") or "api://AzureADTokenExchange"
         headers = HeadersPolicy({"Authorization": f"Bearer {token}", "Accept": "application/json"})
-        with PipelineClient[HttpRequest, Any](base_url=url, policies=[headers]) as client:
-            response = client.send_request(HttpRequest("GET", url, params={"audience": audience}))
-            response.raise_for_status()
-            return str(response.json()["value"])
+        try:
+            with PipelineClient[HttpRequest, Any](base_url=url, policies=[headers]) as client:
+                response = client.send_request(HttpRequest("GET", url, params={"audience": audience}))
+                response.raise_for_status()
+                return str(response.json()["value"])
+        except (AzureError, LookupError, TypeError, ValueError) as error:
+            reason = error.message if isinstance(error, AzureError) else "its answer holds no token"
+            raise CloudError(
+                f"There is no token to sign in with from {urlsplit(url).netloc}: {reason}. Nothing was asked of "
+                f"Azure. Run the job again; on GitHub it needs `permissions: id-token: write`."
+            ) from error
 
 
 def principal_of(token: str) -> Principal:

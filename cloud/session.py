@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
+from urllib.parse import urlsplit
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.keyvault.certificates.aio import CertificateClient
@@ -138,7 +139,7 @@ class Session:
         if key not in self._clients:
             # Key Vault names the resource that a token must be for; outside the cloud's own domain, as with a local
             # address, that name cannot match the host.
-            own_domain = f".{self._endpoints.key_vault_suffix}/" in address
+            own_domain = (urlsplit(address).hostname or "").endswith(f".{self._endpoints.key_vault_suffix}")
             make: Any = kind
             self._clients[key] = make(
                 address, self.credential, api_version=KEY_VAULT_API_VERSION, verify_challenge_resource=own_domain

@@ -118,8 +118,8 @@ class Patience:
             )
         if not isinstance(error, HttpResponseError):
             return PluginError(
-                f"Could not reach the vault to {what}: {_sentence(error.message)} Nothing was changed by this step. Check "
-                f"the network, and that the vault exists; then run the same command again."
+                f"Could not reach the vault to {what}: {_sentence(error.message)} Nothing was changed by this step. "
+                f"Check the network, and that the vault exists; then run the same command again."
             )
         code = inner_code(error)
         if _is_missing_role(error):

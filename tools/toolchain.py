@@ -39,7 +39,6 @@ _SHOWN_ON_FAILURE_LINES = 40
 # Without cgo a build is the same whether or not this machine has a C compiler, or half of one.
 _GO_BUILD = ("go", "build", "-v", "-trimpath")
 _GO_VARIABLES = {"CGO_ENABLED": "0"}
-_GO_HELP = "install Go from https://go.dev/dl/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +113,7 @@ UI_SERVER = GoProgram(
 
 @dataclass(frozen=True, kw_only=True)
 class Requirement:
-    """What a program on PATH must be to be used: its name, how it tells its version, the oldest one that works."""
+    """What a program on PATH must be to be used: its name, how it tells its version, the oldest one that was tried."""
 
     name: str
     version_arguments: tuple[str, ...]
@@ -123,7 +122,7 @@ class Requirement:
 
 OFFICIAL_PULUMI = Requirement(name="pulumi", version_arguments=("version",), minimum="3.200.0")
 OFFICIAL_TEMPORAL_SERVER = Requirement(name="temporal-server", version_arguments=("--version",), minimum="1.32.1")
-OFFICIAL_TEMPORAL_CLI = Requirement(name="temporal", version_arguments=("--version",), minimum="1.6.0")
+OFFICIAL_TEMPORAL_CLI = Requirement(name="temporal", version_arguments=("--version",), minimum="1.9.1")
 
 
 @dataclass(frozen=True)
@@ -243,7 +242,7 @@ class Toolchain:
         return self.directory / "built" / f"{program.name}.json"
 
     def _go_version(self, program: GoProgram) -> str:
-        return _go_version(self._modules / program.directory)
+        return _go_version(self._modules / program.directory, program.name)
 
     @contextmanager
     def _only_one_builds(self) -> Iterator[None]:
@@ -267,11 +266,7 @@ class Toolchain:
             command += ["-ldflags", f"-X {program.version_variable}={version}"]
         with tempfile.TemporaryDirectory(dir=self.directory, prefix="build-") as scratch:
             output = Path(scratch) / program.name
-            self._compile(
-                [*command, "-o", str(output), program.package],
-                cwd=self._modules / program.directory,
-                title=f"building {program.name} {version} (about {program.minutes} min the first time)",
-            )
+            self._compile(program, version, [*command, "-o", str(output), program.package])
             self._place(program, scratch=Path(scratch))
             output.replace(target)
         stamp = self._stamp(program)
@@ -288,11 +283,11 @@ class Toolchain:
             target.parent.mkdir(exist_ok=True)
             copy.replace(target)
 
-    def _compile(self, command: list[str], *, cwd: Path, title: str) -> None:
+    def _compile(self, program: GoProgram, version: str, command: list[str]) -> None:
         started = time.monotonic()
         with subprocess.Popen(
             command,
-            cwd=cwd,
+            cwd=self._modules / program.directory,
             env=os.environ | _GO_VARIABLES,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -303,14 +298,18 @@ class Toolchain:
             reader = Thread(target=_collect, args=(process.stderr, lines), daemon=True)
             reader.start()
             try:
-                self._follow(process, title=title, started=started, latest=lambda: lines[-1] if lines else "")
+                title = f"building {program.name} {version} (about {program.minutes} min the first time)"
+                self._follow(process, title=title, started=started, latest=lambda: lines[-1] if lines else "Go")
             except BaseException:
                 process.kill()
                 raise
             reader.join()
         if process.returncode:
-            raise ToolError(f"{title} failed in {cwd}; what Go says:\n" + "\n".join(lines))
-        self._say(f"{title}: done after {_elapsed(started)}")
+            raise ToolError(
+                f"{program.name} {version} cannot be built from tools/go/{program.directory}; what Go says:\n"
+                + "\n".join(lines)
+            )
+        self._say(f"{program.name} {version} is built, after {_elapsed(started)}")
 
     def _follow(
         self, process: "subprocess.Popen[str]", *, title: str, started: float, latest: Callable[[], str]
@@ -359,20 +358,19 @@ def _version_of(executable: Path, arguments: tuple[str, ...]) -> Version | None:
     return Version(match[0]) if match and answer.returncode == 0 else None
 
 
-def _go_version(module: Path) -> str:
-    """The version of Go that builds `module`. Raises ToolError when Go is missing or too old for it."""
+def _go_version(module: Path, program: str) -> str:
+    """The version of Go that builds `program` in `module`. Raises ToolError when Go is missing or too old for it."""
     wanted = re.search(r"^go (\S+)$", (module / "go.mod").read_text(), re.MULTILINE)
     assert wanted, f"{module}/go.mod names no Go version"
+    fix = f"install Go {wanted[1]} or newer from https://go.dev/dl/"
     if not shutil.which("go"):
-        raise ToolError(
-            f"Go is not installed, and {module.name} has to be built with it: {_GO_HELP} ({wanted[1]} or newer)"
-        )
+        raise ToolError(f"Go is not installed, and {program} has to be built with it: {fix}")
     # With GOTOOLCHAIN=auto, Go's default since 1.21, an older Go fetches the wanted one here.
     answer = subprocess.run(["go", "env", "GOVERSION"], cwd=module, capture_output=True, text=True, check=False)
     version = answer.stdout.strip()
     if answer.returncode or Version(version.removeprefix("go").split()[0]) < Version(wanted[1]):
         have = version or answer.stderr.strip().replace("\n", " ")
-        raise ToolError(f"Go is too old to build {module.name}, which wants {wanted[1]} ({have}): {_GO_HELP}")
+        raise ToolError(f"Go is too old to build {program} ({have}): {fix}")
     return version
 
 

@@ -111,7 +111,6 @@ def test_first_up_does_exactly_what_preview_announced(beginning: Beginning) -> N
     [
         ("up", "deployer"),
         ("up", "deployer2"),
-        ("preview", "deployer2"),
         ("preview", "previewer"),
         ("preview", "nobody"),
         ("refresh", "previewer"),

@@ -247,4 +247,4 @@ def test_missing_go_is_one_line_on_a_fresh_clone(tmp_path: Path) -> None:
     )
     assert answer.returncode == 1
     assert len(answer.stderr.strip().splitlines()) == 1, answer.stderr
-    assert "install Go from https://go.dev/dl/" in answer.stderr
+    assert "or newer from https://go.dev/dl/" in answer.stderr
