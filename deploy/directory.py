@@ -247,9 +247,11 @@ def _descend(base: Path, steps: tuple[str, ...], *, create: bool = False) -> int
 
 
 def _open_directory(where: Path, name: str | Path, above: int | None, *, create: bool) -> int:
+    made = False
     if create:
         with suppress(FileExistsError):
             os.mkdir(name, _DIRECTORY_MODE, dir_fd=above)
+            made = True
             if above is not None:
                 os.fsync(above)
     try:
@@ -261,16 +263,15 @@ def _open_directory(where: Path, name: str | Path, above: int | None, *, create:
                 f"belong. Remove it, or name another place with --directory."
             ) from None
         raise
-    if above is not None:
-        status = os.fstat(descriptor)
-        if status.st_uid != os.geteuid():
-            os.close(descriptor)
-            raise DeployError(
-                f"{where} belongs to another user, who could read what is in it. Nothing was written. Take it over "
-                f"(chown), or name another place with --directory."
-            )
-        if create and stat.S_IMODE(status.st_mode) != _DIRECTORY_MODE:
-            os.fchmod(descriptor, _DIRECTORY_MODE)
+    status = os.fstat(descriptor)
+    if above is not None and status.st_uid != os.geteuid():
+        os.close(descriptor)
+        raise DeployError(
+            f"{where} belongs to another user, who could read what is in it. Nothing was written. Take it over "
+            f"(chown), or name another place with --directory."
+        )
+    if (made or (create and above is not None)) and stat.S_IMODE(status.st_mode) != _DIRECTORY_MODE:
+        os.fchmod(descriptor, _DIRECTORY_MODE)
     return descriptor
 
 

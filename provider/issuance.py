@@ -262,17 +262,31 @@ class Issuance:
             ),
             role=CRYPTO_USER,
         )
-        certificate = unsigned.signed(answer.signature)
+        try:
+            certificate = unsigned.signed(answer.signature)
+        except ValueError as error:
+            raise self._impossible(error) from error
+        return await self._merge(certificate)
+
+    async def _merge(self, certificate: x509.Certificate) -> KeyVaultCertificate:
         issuer = self.wanted.issuer
         chain = [load_certificate(pem) for pem in (issuer.certificate_pem, *issuer.chain_pem)] if issuer else []
-        return await self.patience.call(
-            f"merge {self._what}",
-            lambda: self._client.merge_certificate(
-                self.wanted.name,
-                [link.public_bytes(Encoding.DER) for link in (certificate, *chain)],
-                tags=self._tags,
-            ),
-        )
+        links = [link.public_bytes(Encoding.DER) for link in (certificate, *chain)]
+        try:
+            return await self.patience.call(
+                f"merge {self._what}",
+                lambda: self._client.merge_certificate(self.wanted.name, links, tags=self._tags),
+                expected=ResourceNotFoundError,
+            )
+        except ResourceNotFoundError as error:
+            # Asked twice, because the first answer was lost: then the vault has it, and no request waits any more.
+            held = await self._latest()
+            if held is not None and held.cer and x509_of(held) == certificate:
+                return held
+            raise PluginError(
+                f"The request of {self._what} was gone before it could be merged: {error.message} Nothing was issued. "
+                f"Run the same command again."
+            ) from error
 
     async def _requested_public_key(self) -> CertificatePublicKeyTypes:
         """Return the public key of a pending request, a new one or an earlier run's, once it fits the policy."""

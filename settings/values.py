@@ -19,7 +19,8 @@ from settings.problems import Wrong, quoted
 LONGEST_NAME_PART = 64
 """Characters in a part of a distinguished name (RFC 5280, appendix A.1: ub-common-name and its like)."""
 
-OWN_TAGS = ("pulumi-project", "pulumi-stack")
+OWN_TAGS = ("pulumi-project", "pulumi-stack", "pulumi-urn", "temporal-azure-key-only")
+KEY_VAULT_TAGS = 15
 """The tags that the program sets itself, to tell whose a resource is."""
 
 RESOURCE_GROUP_FIX = "Use 1 to 90 letters, digits, hyphens, underscores, periods and parentheses, no period last."
@@ -78,10 +79,10 @@ def _tag_value(text: str) -> str:
 
 
 def _tags(tags: dict[str, str]) -> dict[str, str]:
-    if len(tags) > 50 - len(OWN_TAGS):
+    if len(tags) > KEY_VAULT_TAGS - len(OWN_TAGS):
         raise Wrong(
             f"there are {len(tags)} tags, and the program adds {len(OWN_TAGS)}",
-            f"Azure takes 50: keep at most {50 - len(OWN_TAGS)}.",
+            f"Key Vault takes {KEY_VAULT_TAGS} on a certificate: keep at most {KEY_VAULT_TAGS - len(OWN_TAGS)}.",
         )
     require_distinct(tags)
     return tags

@@ -602,7 +602,7 @@ def test_the_same_content_touches_nothing(base: Path) -> None:
     assert_clean(base, NEXT_PAIR)
 
 
-@pytest.mark.parametrize("mask", [0o000, 0o077])
+@pytest.mark.parametrize("mask", [0o000, 0o077, 0o277])
 def test_modes_do_not_depend_on_the_umask(base: Path, mask: int) -> None:
     """Keys would be readable for everybody on a machine with a liberal umask."""
     before = os.umask(mask)
@@ -675,16 +675,19 @@ def test_a_killed_writer_leaves_one_whole_generation_and_no_trace(
             directory.write(base, {"ui": before, "cli": before})
 
     def change() -> None:
+        os.umask(0)
         with directory.locked(base, lambda: None):
             directory.write(base, {"ui": NEXT_PAIR, "cli": NEXT_PAIR})
 
-    for _ in killed_everywhere(prepare, change):
+    for step in killed_everywhere(prepare, change):
         for name in ("ui", "cli"):
             assert directory.read(base, name) in (before, NEXT_PAIR)
+        assert not [path for path in base.rglob("*") if not path.is_symlink() and path.stat().st_mode & 0o077]
+        following = before if before and step % 2 else NEXT_PAIR
         with directory.locked(base, lambda: pytest.fail("the dead writer still holds the lock")):
-            directory.write(base, {"ui": NEXT_PAIR, "cli": NEXT_PAIR})
-        assert_clean(base, NEXT_PAIR)
-        assert_clean(base, NEXT_PAIR, "cli")
+            directory.write(base, {"ui": following, "cli": following})
+        assert_clean(base, following)
+        assert_clean(base, following, "cli")
 
 
 def test_a_killed_removal_is_finished_by_the_next(tmp_path: Path) -> None:
