@@ -2,8 +2,7 @@
 
 A consumer's directory is a real one, so that a bind mount of it sees changes. Its entries are symlinks through
 `..data` into a generation, `..<stamp>/`, and one rename of `..data` exchanges everything, as Kubernetes has it. Who
-needs several files of one generation (a certificate and its key) opens them
-below one resolved `..data`.
+needs several files of one generation (a certificate and its key) opens them below one resolved `..data`.
 
 Each step goes through the descriptor of a directory that was opened without following a symlink, so nothing that is
 planted below the deploy directory leads a key elsewhere. A killed run leaves only generations that nothing points to,

@@ -60,8 +60,7 @@ def ensure(programs: tuple[str, ...]) -> None:
 def up(stack: str, identity: str | None) -> None:
     """Provision the stack and write .deploy/."""
     target = _target(stack, identity)
-    # What `summary` says about the outputs is shorter, and tells what to do with them.
-    target.run("up", "--suppress-outputs")
+    target.run("up")
     for step in ("write", "summary"):
         command = [sys.executable, "-m", "deploy", step, "--stack", stack]
         _attached(f"deploy {step}", command, target.environment)
@@ -114,13 +113,15 @@ class _Target:
     answers: Sequence[str]
     take_up: Callable[[], Sequence[str]]
 
-    def run(self, operation: str, *arguments: str) -> None:
+    def run(self, operation: str) -> None:
         """Run `pulumi OPERATION` on this terminal. Exits with the engine's status when that is not 0."""
         answers = self.answers if operation != "preview" else ()
         if operation == "up":
             for urn in self.take_up():
                 click.echo(f"taken up from a run that was killed: {urn.rpartition('$')[2]}", err=True)
-        _attached(f"pulumi {operation}", self.command(operation, *answers, *arguments), self.environment)
+        # The outputs are hundreds of lines; `python -m deploy summary` says what a person needs of them.
+        asking = self.command(operation, *answers, "--suppress-outputs", "--suppress-progress")
+        _attached(f"pulumi {operation}", asking, self.environment)
 
 
 def _target(stack: str, identity: str | None) -> _Target:
