@@ -6,7 +6,8 @@ environment only.
 """
 
 from cloud.endpoints import CloudError, Endpoints, discover
+from cloud.errors import inner_code, is_missing_role
 from cloud.identity import Identity, Principal
 from cloud.session import Session
 
-__all__ = ["CloudError", "Endpoints", "Identity", "Principal", "Session", "discover"]
+__all__ = ["CloudError", "Endpoints", "Identity", "Principal", "Session", "discover", "inner_code", "is_missing_role"]

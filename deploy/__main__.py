@@ -14,6 +14,7 @@ from rich.console import Console
 from deploy import directory
 from deploy.checks import problems, warnings
 from deploy.composition import compose
+from deploy.delivered import delivered
 from deploy.outputs import Outputs
 from deploy.problem import DeployError, Problem
 from deploy.stack import read_outputs
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from deploy.keys import Keys
 
 _PLAIN_WIDTH = 120
+_WORKERS = "workers"
 
 _stack = click.option("--stack", required=True, metavar="NAME", help="The Pulumi stack.")
 _directory = click.option(
@@ -88,13 +90,18 @@ def write(
     with directory.locked(base, lambda: _tell(f"Waiting for another `deploy write` to {base}.")):
         outputs = read_outputs(stack, Path(), show_secrets=True)
         consumers = _chosen(outputs, only)
-        keys = asyncio.run(_keys(outputs, consumers, config_file, wait_seconds))
+        pairs = delivered(base, outputs, consumers)
+        unread = [name for name in consumers if outputs.startups[name].consumer.certificate not in pairs]
+        unreadable: Sequence[Problem] = ()
+        if unread:
+            keys = asyncio.run(_keys(outputs, unread, config_file, wait_seconds))
+            pairs, unreadable = {**pairs, **keys.found}, keys.problems
         now = datetime.now(UTC)
-        if found := [*keys.problems, *problems(outputs, keys.found, consumers, now)]:
+        if found := [*unreadable, *problems(outputs, pairs, consumers, now)]:
             raise _refusal(found, consumers, base)
-        files = compose(outputs, keys.found, root or str(base.absolute()), consumers=consumers, inline=inline)
+        files = compose(outputs, pairs, root or str(base.absolute()), consumers=consumers, inline=inline)
         changed = directory.write(base, files)
-        removed = set() if only else directory.prune(base, "workers", keep=outputs.worker_envs)
+        removed = set() if only else directory.prune(base, _WORKERS, keep=outputs.worker_envs)
     for name in consumers:
         click.echo(f"{'written' if name in changed else 'unchanged':9}  {base / name}")
     for name in sorted(removed):
@@ -108,6 +115,21 @@ def write(
         _tell("What is in a variable is read once: restart a process whenever its environment file was written anew.")
     for warning in warnings(outputs, now):
         _tell(f"Warning: {warning}")
+
+
+@main.command()
+@_stack
+@_directory
+def remove(stack: str, deploy_directory: Path) -> None:
+    """Remove what was written for a stack, private keys and all. What else lies there stays."""
+    base = _base(deploy_directory, stack)
+    if not base.exists():
+        return
+    with directory.locked(base, lambda: _tell(f"Waiting for another `deploy write` to {base}.")):
+        workers = directory.prune(base, _WORKERS, keep=())
+        removed = {f"{_WORKERS}/{name}" for name in workers} | directory.prune(base, ".", keep=())
+    for name in sorted(removed):
+        click.echo(f"{'removed':9}  {base / name}")
 
 
 @main.command()

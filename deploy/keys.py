@@ -19,7 +19,7 @@ from azure.core.exceptions import (
 from azure.keyvault.secrets import KeyVaultSecretIdentifier
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_delay, wait_exponential
 
-from cloud import CloudError, Identity, Session
+from cloud import CloudError, Identity, Session, inner_code, is_missing_role
 from cloud.identity import STACK_SETTINGS
 from deploy.outputs import IssuedCertificate, Outputs
 from deploy.problem import DeployError, Problem
@@ -27,7 +27,6 @@ from deploy.secret import Secret
 
 ROLE = "Key Vault Secrets User"
 _AT_ONCE = 16
-_MISSING_ROLE = "ForbiddenByRbac"
 _SIGN_IN_NAMESPACES = ("azure-native", "temporalazure")
 
 
@@ -105,7 +104,7 @@ async def read_keys(
                 if certificate.secret_id and not isinstance(answers.get(name), Secret)
             )
         )
-        return sum(map(_lacks_role, answers.values()))
+        return sum(map(is_missing_role, answers.values()))
 
     def before_sleep(state: RetryCallState) -> None:
         waiting(
@@ -123,7 +122,7 @@ async def read_keys(
     )
     try:
         await retrying(ask_for_what_is_missing)
-        who = await _caller(session) if any(map(_lacks_role, answers.values())) else ""
+        who = await _caller(session) if any(map(is_missing_role, answers.values())) else ""
     except (ClientAuthenticationError, CloudError) as error:
         raise DeployError(
             f"Could not sign in to Azure to read the private keys: {_first_line(error)} Nothing was written. Sign in "
@@ -154,12 +153,12 @@ async def _caller(session: Session) -> str:
 def _problem(consumer: str, name: str, error: AzureError | ValueError, who: str, outputs: Outputs) -> Problem:
     certificate = outputs.certificates[name]
     consequence = f"The private key of {name} cannot be written."
-    if _lacks_role(error):
+    if is_missing_role(error):
         vault = next((vault for vault in outputs.key_vaults.values() if vault.uri == certificate.vault_uri), None)
         scope = f"{vault.id}/secrets/{name}" if vault else f"{certificate.vault_uri}secrets/{name}"
         return Problem(
             consumer,
-            f"{who} may not read the secret {name} (403 {_MISSING_ROLE})",
+            f"{who} may not read the secret {name} (403 ForbiddenByRbac)",
             consequence,
             f'It needs the role "{ROLE}" on that one secret, {scope}: name it under access.readers.{name} and run '
             f"`make up`. If that was just done, wait for it with --wait 900.",
@@ -174,7 +173,7 @@ def _problem(consumer: str, name: str, error: AzureError | ValueError, who: str,
     if isinstance(error, HttpResponseError) and error.status_code == 403:
         return Problem(
             consumer,
-            f"the vault refused to hand out the secret {name} (403 {_code(error)}): {_first_line(error)}",
+            f"the vault refused to hand out the secret {name} (403 {inner_code(error)}): {_first_line(error)}",
             consequence,
             "Where a firewall refuses, allow this machine's address under vaults.network, or run this where the vault "
             "can be reached; where the secret is disabled, find out who did that.",
@@ -192,16 +191,6 @@ def _problem(consumer: str, name: str, error: AzureError | ValueError, who: str,
         consequence,
         f"Somebody replaced it: have {name} issued anew with `pulumi refresh` and `make up`.",
     )
-
-
-def _lacks_role(answer: object) -> bool:
-    return isinstance(answer, HttpResponseError) and answer.status_code == 403 and _code(answer) == _MISSING_ROLE
-
-
-def _code(error: HttpResponseError) -> str:
-    """Return the inner code of Key Vault's error, which tells one kind of 403 from the others."""
-    inner = error.error.innererror if error.error else None
-    return str(inner.get("code", "")) if inner else ""
 
 
 def _first_line(error: Exception) -> str:

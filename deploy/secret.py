@@ -40,6 +40,11 @@ class Secret:
         return cls(certificate, key)
 
     @property
+    def fits(self) -> bool:
+        """Whether the key is the certificate's."""
+        return self.private_key.public_key() == self.certificate.public_key()
+
+    @property
     def private_key_pem(self) -> bytes:
         """The key as PEM (PKCS #8), without a password."""
         return self.private_key.private_bytes(

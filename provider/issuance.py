@@ -38,12 +38,13 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 from tenacity import AsyncRetrying, retry_if_result, stop_after_delay, wait_fixed
 
+from cloud import inner_code
 from pki import KeyType as PolicyKeyType
 from pki import Role, deviations, draft, load_certificate, renewal_due, validity
 from plugin import PluginError
 from provider.inputs import CertificateInputs, outputs
 from provider.ownership import KEY_ONLY, Owner, maker
-from provider.patience import CRYPTO_USER, Patience, inner_code
+from provider.patience import CRYPTO_USER, Patience
 
 _POLL_SECONDS = 1
 _KEY_LIMIT_SECONDS = 120

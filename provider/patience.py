@@ -17,7 +17,7 @@ from typing import TypeVar
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay, wait_exponential
 
-from cloud import CloudError, Session
+from cloud import CloudError, Session, inner_code, is_missing_role
 from plugin import Engine, PluginError
 
 PERMISSION_WAIT_SECONDS = 900.0
@@ -32,18 +32,6 @@ CERTIFICATES_OFFICER = "Key Vault Certificates Officer"
 CRYPTO_USER = "Key Vault Crypto User"
 
 _Result = TypeVar("_Result")
-
-
-def inner_code(error: HttpResponseError) -> str:
-    """Return the innermost code of Key Vault's error, such as `ForbiddenByRbac`; empty where there is none."""
-    if error.error is None:
-        return ""
-    inner = error.error.innererror or {}
-    return str(inner.get("code") or error.error.code or "")
-
-
-def _is_missing_role(error: BaseException) -> bool:
-    return isinstance(error, HttpResponseError) and error.status_code == 403 and inner_code(error) == "ForbiddenByRbac"
 
 
 class Pace:
@@ -87,7 +75,7 @@ class Patience:
         (`expected`: 404 or 409) is raised as it is.
         """
         retrying = AsyncRetrying(
-            retry=retry_if_exception(_is_missing_role),
+            retry=retry_if_exception(is_missing_role),
             wait=wait_exponential(multiplier=1, min=1, max=20),
             stop=stop_after_delay(self.limit_seconds),
             before_sleep=self._waiting(what),
@@ -139,7 +127,7 @@ class Patience:
                 f"Check the network, and that the vault exists; then run the same command again."
             )
         code = inner_code(error)
-        if _is_missing_role(error):
+        if is_missing_role(error):
             return PluginError(
                 f"The vault refused to {what}: this identity lacks the role ({code}), and it did not come within "
                 f"{int(self.limit_seconds)} s. What was begun is kept, and taken up by the next `up`. Give the "

@@ -31,6 +31,7 @@ _stack_option = click.option(
     "--stack", default=LOCAL, show_default=True, help="The stack; any but `local` is on Azure."
 )
 _identity_option = click.option("--identity", help="Who to be on local Azure (.local/azure/identities.json).")
+_ROLE_WAIT_SECONDS = 900
 _PROGRAMS = ("engine", "temporal", "ui", "cli")
 
 
@@ -61,9 +62,9 @@ def up(stack: str, identity: str | None) -> None:
     """Provision the stack and write .deploy/."""
     target = _target(stack, identity)
     target.run("up")
-    for step in ("write", "summary"):
-        command = [sys.executable, "-m", "deploy", step, "--stack", stack]
-        _attached(f"deploy {step}", command, target.environment)
+    # The readers' roles may be minutes old, and as long on their way to the vault.
+    _deploy("write", stack, target, "--wait", str(_ROLE_WAIT_SECONDS))
+    _deploy("summary", stack, target)
 
 
 @main.command()
@@ -86,11 +87,13 @@ def refresh(stack: str, identity: str | None) -> None:
 @_stack_option
 @_identity_option
 def down(stack: str, identity: str | None) -> None:
-    """Destroy the stack, and stop local Azure, which keeps its state."""
+    """Destroy the stack and remove its files from .deploy/; stop local Azure, which keeps its state."""
     if stack == LOCAL and not _ROOT.exists():
         click.echo("there is no local stack")
         return
-    _target(stack, identity).run("destroy")
+    target = _target(stack, identity)
+    target.run("destroy")
+    _deploy("remove", stack, target)
     if stack == LOCAL:
         LocalAzure.attach(_AZURE_STATE).stop()
 
@@ -185,6 +188,11 @@ def _running_azure() -> LocalAzure:
         raise ToolError(str(error)) from error
     click.echo(f"local Azure runs on {azure.metadata_host} until `make down`", err=True)
     return azure
+
+
+def _deploy(step: str, stack: str, target: _Target, *arguments: str) -> None:
+    command = [sys.executable, "-m", "deploy", step, "--stack", stack, *arguments]
+    _attached(f"deploy {step}", command, target.environment)
 
 
 def _attached(what: str, command: Sequence[str], environment: Mapping[str, str]) -> None:

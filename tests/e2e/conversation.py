@@ -9,18 +9,22 @@ import http.client
 import socket
 import ssl
 import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography import x509
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived
 
 from tests.e2e.certificates import Pair
-from tests.e2e.temporal import Process, Protocol, wait_until
+from tests.e2e.temporal import Cluster, Listener, Process, Protocol, wait_until
 
 ATTEMPTS = 5
 TIMEOUT_SECONDS = 10
+SYSTEM_INFO = "/api/v1/system-info"
 
 # Why a caller without TLS is refused: as the server's log, its answer, and its alert (decode_error, RFC 8446, 6.2) say.
 PLAINTEXT_GRPC = "tls: first record does not look like a TLS handshake"
@@ -46,34 +50,75 @@ class Caller:
     tls: bool = True
 
 
-def converse(protocol: Protocol, port: int, caller: Caller, process: Process) -> None:
-    """Get an answer from the listener on `port` of `process`, or raise RefusedError."""
+def converse(cluster: Cluster, listener: Listener, caller: Caller) -> None:
+    """Get an answer from a listener, or raise RefusedError."""
     for attempt in range(ATTEMPTS):
         try:
-            return _call(protocol, port, caller, process)
+            return _call(cluster, listener, caller)
         except (NoReasonError, ConnectionError, ssl.SSLEOFError):
             if attempt + 1 == ATTEMPTS:
                 raise
 
 
-def _call(protocol: Protocol, port: int, caller: Caller, process: Process) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS) as connection:
+def opens(cluster: Cluster, listener: Listener, caller: Caller) -> bool:
+    """Whether a listener answers the caller."""
+    try:
+        converse(cluster, listener, caller)
+    except RefusedError:
+        return False
+    return True
+
+
+def presented(cluster: Cluster, listener: Listener, caller: Caller) -> x509.Certificate:
+    """The certificate that a listener shows."""
+    with _connected(cluster, listener) as connection, _secured(listener, caller, connection) as secured:
+        certificate = secured.getpeercert(binary_form=True)
+    assert certificate
+    return x509.load_der_x509_certificate(certificate)
+
+
+@contextmanager
+def kept_open(cluster: Cluster, listener: Listener, caller: Caller) -> Iterator[Callable[[], str]]:
+    """A connection to an HTTP listener: each call asks on this one, and returns the answer."""
+    with _connected(cluster, listener) as connection, _secured(listener, caller, connection) as secured:
+        http_connection = http.client.HTTPConnection("localhost")
+        http_connection.sock, http_connection.auto_open = secured, 0
+
+        def ask() -> str:
+            http_connection.request("GET", SYSTEM_INFO)
+            with http_connection.getresponse() as response:
+                return response.read().decode()
+
+        yield ask
+
+
+def _call(cluster: Cluster, listener: Listener, caller: Caller) -> None:
+    process = cluster.processes[listener.process]
+    with _connected(cluster, listener) as connection:
         if not caller.tls:
-            return _talk(protocol, connection, process)
-        context = ssl.create_default_context(cafile=caller.authority)
-        if caller.pair:
-            context.load_cert_chain(caller.pair.certificate, caller.pair.private_key)
-        if protocol is Protocol.GRPC:
-            context.set_alpn_protocols(["h2"])
+            return _talk(listener.protocol, connection, process)
         try:
-            with context.wrap_socket(connection, server_hostname=caller.server_name) as secured:
-                return _talk(protocol, secured, process)
+            with _secured(listener, caller, connection) as secured:
+                return _talk(listener.protocol, secured, process)
         except ssl.SSLCertVerificationError as error:
             raise RefusedError(error.verify_message) from error
         except ssl.SSLEOFError:
             raise
         except ssl.SSLError as error:
             raise RefusedError(error.reason) from error
+
+
+def _connected(cluster: Cluster, listener: Listener) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", cluster.ports[listener]), timeout=TIMEOUT_SECONDS)
+
+
+def _secured(listener: Listener, caller: Caller, connection: socket.socket) -> ssl.SSLSocket:
+    context = ssl.create_default_context(cafile=caller.authority)
+    if caller.pair:
+        context.load_cert_chain(caller.pair.certificate, caller.pair.private_key)
+    if listener.protocol is Protocol.GRPC:
+        context.set_alpn_protocols(["h2"])
+    return context.wrap_socket(connection, server_hostname=caller.server_name)
 
 
 def _talk(protocol: Protocol, connection: socket.socket, process: Process) -> None:
@@ -117,7 +162,7 @@ def _grpc_message(message: bytes) -> bytes:
 
 
 def _get_system_info(connection: socket.socket) -> None:
-    connection.sendall(b"GET /api/v1/system-info HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    connection.sendall(b"GET " + SYSTEM_INFO.encode() + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     try:
         with http.client.HTTPResponse(connection) as response:
             response.begin()

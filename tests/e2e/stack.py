@@ -1,110 +1,112 @@
-"""What the tests start Temporal from: a deploy directory, and the credentials that it must and must not accept."""
+"""What the tests start Temporal from: what the program makes on local Azure, and what the server must not accept.
 
+The program and `deploy write` run as `make up` runs them. Certificates that have ended are the program's own too, of an
+`up` that took place long ago; only what its authorities never made is made by another one.
+"""
+
+import subprocess
+import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, Self
 
-from environment import (
-    AuthorityBundle,
-    AuthoritySlot,
-    Certificate,
-    Deployment,
-    Document,
-    PrivateKey,
-    cli_environment,
-    contents,
-    dynamic_config,
-    internal_frontend_environment,
-    relocated,
-    server_config,
-    server_environment,
-    ui_environment,
-    worker_environment,
-)
-from tests.e2e.certificates import CLIENT, NODE, Authority, Pair
+from localazure.client import LocalAzure
+from tests.e2e.certificates import Authority, Pair
 from tests.e2e.conversation import Caller
-from tests.e2e.temporal import free_ports, read_environment
+from tests.e2e.deployed import Deployed
+from tests.e2e.temporal import CLI_ENV, free_ports
+from tests.engine.stacks import Hand, ProgramStack
+from tools import REPOSITORY
 
 WORKER = "default"
+WORKER_ENV = f"workers/{WORKER}/worker.env"
+
+LEAVES = {"internode": Path("server/cluster"), "clients": Path(f"workers/{WORKER}/{WORKER}")}
+"""One leaf of each authority: where its files are, without their suffixes."""
+
+ENDED = timedelta(days=100)
+"""How long ago a leaf was issued that has ended, with the default validity of 90 days."""
+
+
+class Program(ProgramStack):
+    """The program on a stack `local`, with a frontend on a free port."""
+
+    def __init__(self, folder: Path, *, azure: LocalAzure, pulumi_home: Path, **settings: Any) -> None:
+        super().__init__(folder / "stack", azure=azure, pulumi_home=pulumi_home, name="local")
+        self.set(frontend={"address": f"127.0.0.1:{free_ports(1)[0]}"}, **settings)
+
+    def provision(self, ago: timedelta = timedelta()) -> None:
+        """An `up` that takes place so long ago."""
+        self.today = datetime.now(UTC) - ago
+        self.run("up").check()
+
+    def write(self, directory: Path, *options: str) -> Path:
+        """`deploy write` to a directory; the stack's own one in it."""
+        command = ["-m", "deploy", "write", "--stack", self.name, "--directory", str(directory), *options]
+        written = subprocess.run(
+            [sys.executable, *command],
+            cwd=REPOSITORY,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert written.returncode == 0, written.stderr
+        return directory / self.name
+
+    def fetch(self, directory: Path) -> None:
+        """Put the pairs that the vault has now into a directory; `deploy write` would refuse those that have ended."""
+        with ExitStack() as closing:
+            hand = Hand(self.azure, closing)
+            for authority, leaf in LEAVES.items():
+                facts = self.facts()[leaf.name]
+                pair = Pair.at(directory / authority)
+                pair.certificate.write_text("".join([facts["certificatePem"], *facts["chainPem"]]))
+                pair.private_key.write_text(str(hand.secrets(facts["vaultUri"]).get_secret(leaf.name).value))
+
+
+def make_stack(folder: Path, pulumi_home: Path) -> None:
+    """Fill a folder with what `Stack.of` wants: a deploy directory, and pairs that have ended. No Azure is left."""
+    expired = folder / "expired"
+    expired.mkdir()
+    with LocalAzure.start(folder / "azure", rbacPropagationSeconds=0, certificatePendingPolls=0) as azure:
+        # The keys of authorities are of the default type, as everything else here.
+        program = Program(folder, azure=azure, pulumi_home=pulumi_home, certificateAuthorities=None)
+        program.provision(ENDED)
+        program.fetch(expired)
+        program.provision()
+        program.write(folder / "deploy")
+
+
+def caller(root: Path, authority: str) -> Caller:
+    """Somebody with a certificate of that authority who knows the server by its name, from a deploy directory."""
+    server_name = Deployed(root).variables(CLI_ENV)["TEMPORAL_TLS_SERVER_NAME"]
+    return Caller(Pair.at(root / LEAVES[authority]), root / "cli/ca/internode.pem", server_name)
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A deploy directory with, by authority: a leaf of its own, the same from an impostor of it, the same expired."""
+    """A deploy directory with, by authority: a leaf of its own, the same from an impostor of it, one that has ended."""
 
-    root: Path
+    deployed: Deployed
     genuine: Mapping[str, Pair]
     impostor: Mapping[str, Pair]
     expired: Mapping[str, Pair]
 
-    @property
-    def cli_environment(self) -> dict[str, str]:
-        return read_environment(self.root / "cli/cli.env")
-
-    @property
-    def worker_environment(self) -> dict[str, str]:
-        return read_environment(self.root / f"workers/{WORKER}/worker.env")
-
     def caller(self, authority: str) -> Caller:
-        """Somebody with a certificate of that authority who knows the server by its name."""
-        server_name = self.cli_environment["TEMPORAL_TLS_SERVER_NAME"]
-        return Caller(self.genuine[authority], self.root / "cli/ca/internode.pem", server_name)
+        return caller(self.deployed.root, authority)
 
     @classmethod
-    def of(cls, root: Path, scratch: Path, expired: Mapping[str, Pair]) -> "Stack":
-        """For a deploy directory that exists. Only its authorities can make what has expired, so that is given."""
-        genuine = {
-            "internode": Pair.at(root / "server/cluster"),
-            "clients": Pair.at(root / f"workers/{WORKER}/{WORKER}"),
-        }
+    def of(cls, folder: Path, scratch: Path) -> Self:
+        """The stack that `make_stack` has put into a folder."""
+        root = folder / "deploy/local"
+        genuine = {authority: Pair.at(root / leaf) for authority, leaf in LEAVES.items()}
         impostor = {
             name: Authority.impostor_of(root / f"server/ca/{name}-a.pem").reissue(scratch / name, pair.certificate)
             for name, pair in genuine.items()
         }
-        return cls(root, genuine, impostor, expired)
-
-
-def make_stack(root: Path, scratch: Path) -> Stack:
-    """Write a deploy directory whose authorities live as long as this call, and its frontend on a free port."""
-    authorities = {name: Authority.named(name) for name in ("internode", "clients")}
-    deployment = Deployment(
-        internode_authority="internode",
-        client_authorities=("clients",),
-        frontend_address=f"127.0.0.1:{free_ports(1)[0]}",
-        refresh_interval=timedelta(seconds=1),
-    )
-    environments = {
-        "server/server.env": server_environment(deployment),
-        "server/internal-frontend.env": internal_frontend_environment(deployment),
-        "ui/ui.env": ui_environment(deployment),
-        "cli/cli.env": cli_environment(deployment),
-        f"workers/{WORKER}/worker.env": worker_environment(deployment, WORKER),
-    }
-    for path, content in contents(*environments.values()).items():
-        file = root / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        match content:
-            case Certificate("cluster"):
-                authorities["internode"].issue(file.with_suffix(""), NODE, [deployment.server_name])
-            case Certificate():
-                authorities["clients"].issue(file.with_suffix(""), CLIENT)
-            case PrivateKey():
-                pass  # written with its certificate
-            case AuthoritySlot(authority) | AuthorityBundle(authority):
-                file.write_bytes(authorities[authority].pem)
-            case Document.SERVER_CONFIG:
-                file.write_text(server_config(deployment))
-            case Document.DYNAMIC_CONFIG:
-                file.write_text(dynamic_config())
-    for path, environment in environments.items():
-        lines = (f"{name}={value}\n" for name, value in relocated(environment, str(root)).items())
-        (root / path).write_text("".join(lines))
-
-    leaves = {"internode": root / "server/cluster.pem", "clients": root / f"workers/{WORKER}/{WORKER}.pem"}
-    ended = timedelta(minutes=-1)
-    expired = {
-        name: authorities[name].reissue(scratch / f"expired-{name}", leaf, valid_for=ended)
-        for name, leaf in leaves.items()
-    }
-    return Stack.of(root, scratch, expired)
+        expired = {name: Pair.at(folder / "expired" / name) for name in LEAVES}
+        return cls(Deployed(root), genuine, impostor, expired)

@@ -6,35 +6,31 @@ of patience for the other's lock, which are the defaults of server.yaml). One pr
 boots at once collide over the cluster's metadata. Output goes to a log file per process.
 """
 
-import asyncio
 import http.client
+import json
 import random
-import shlex
+import re
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import Self, TypeVar
 
 import psutil
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
-from temporalio.client import Client
-from temporalio.envconfig import ClientConfigProfile
-from temporalio.service import RPCError
 
+from tests.e2e.deployed import Deployed
 from tools.toolchain import Toolchain, UiServer
 
 T = TypeVar("T")
 
-SYSTEM_NAMESPACE = "temporal-system"
-SYSTEM_TASK_QUEUE = "default-worker-tq"
+CLI_ENV, UI_ENV = "cli/cli.env", "ui/ui.env"
+_SEVERE, _OF_CONCERN = re.compile(r'"level":"(warn|error|fatal)"'), re.compile("tls|certificate|auth|config")
+_SYSTEM_WORKER = ("--namespace", "temporal-system", "--task-queue", "default-worker-tq")
 
 
 class Protocol(Enum):
@@ -94,18 +90,13 @@ def ui_program() -> UiServer:
     return Toolchain().ui_server()
 
 
-def read_environment(file: Path) -> dict[str, str]:
-    """An env file as a shell reads it."""
-    return dict(word.split("=", 1) for word in shlex.split(file.read_text(), comments=True))
-
-
 def free_ports(count: int, *, besides: int | None = None) -> list[int]:
-    """Ports that nobody listens on, outside the range from which the kernel takes those of outgoing connections."""
+    """Ports that nobody listens on, and that neither local Azure nor the kernel picks for itself."""
     ports: list[int] = []
     with ExitStack() as stack:
         while len(ports) < count:
             candidate = stack.enter_context(closing(socket.socket()))
-            port = random.randrange(10_000, 32_000)
+            port = random.randrange(10_000, 20_000)
             with suppress(OSError):
                 candidate.bind(("127.0.0.1", port))
                 if port != besides:
@@ -155,13 +146,14 @@ class Process:
         """Ask it to end; `stop` waits until it has."""
         self._popen.terminate()
 
-    def stop(self) -> None:
+    def stop(self) -> int:
+        """Its exit status."""
         self.terminate()
         try:
-            self._popen.wait(timeout=20)
+            return self._popen.wait(timeout=20)
         except subprocess.TimeoutExpired:
             self._popen.kill()
-            self._popen.wait()
+            return self._popen.wait()
 
 
 class ProcessEndedError(Exception):
@@ -169,14 +161,18 @@ class ProcessEndedError(Exception):
 
 
 class Cluster:
-    """Both server processes of a deploy directory; the frontend listens where cli.env looks for it."""
+    """Both server processes of a deploy directory, with `changes` to their variables.
 
-    def __init__(self, root: Path, state: Path) -> None:
-        self.root = root
+    The frontend listens where cli.env looks for it, so there is one cluster of a stack at a time.
+    """
+
+    def __init__(self, deployed: Deployed, state: Path, **changes: str) -> None:
+        self.deployed = deployed
         self.processes: dict[str, Process] = {}
         self._state = state
-        self._cli_environment = read_environment(root / "cli/cli.env")
-        frontend_port = int(self._cli_environment["TEMPORAL_ADDRESS"].rpartition(":")[2])
+        self._changes = changes
+        address = deployed.variables(CLI_ENV)["TEMPORAL_ADDRESS"]
+        frontend_port = int(address.rpartition(":")[2])
         other_ports = free_ports(len(LISTENERS) - 1, besides=frontend_port)
         self.ports = dict(zip(LISTENERS, (frontend_port, *other_ports), strict=True))
 
@@ -186,7 +182,7 @@ class Cluster:
         try:
             for name in (SERVER, INTERNAL_FRONTEND):
                 self._start(name)
-            wait_until(self.system_pollers, "the system worker polls", passing_errors=(RPCError, RuntimeError))
+            wait_until(self.system_pollers, "the system worker polls")
         except BaseException:
             self._stop()
             raise
@@ -197,33 +193,38 @@ class Cluster:
 
     def system_pollers(self) -> list[str]:
         """Who polls the system worker's task queue. Empty means that Temporal serves but does not work."""
-        return asyncio.run(_pollers(self._cli_environment, SYSTEM_NAMESPACE, SYSTEM_TASK_QUEUE))
+        finished = self.cli("task-queue", "describe", *_SYSTEM_WORKER, "--output", "json", "--command-timeout", "1s")
+        found = json.loads(finished.stdout) if finished.returncode == 0 else {}
+        return [poller["identity"] for poller in found.get("pollers") or ()]
 
-    def create_namespace(self, name: str) -> None:
+    def create_namespace(self) -> None:
+        """The namespace that the stack's clients work in."""
+        name = self.deployed.variables(CLI_ENV)["TEMPORAL_NAMESPACE"]
         self.cli("operator", "namespace", "create", "--namespace", name).check_returncode()
 
-    def cli(self, *arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        """Run the `temporal` CLI with the variables of cli.env, or with `environment`, and no other."""
-        return subprocess.run(
-            [cli_program(), *arguments],
-            env=dict(environment or self._cli_environment),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the `temporal` CLI with the variables of cli.env and no other."""
+        return self.deployed.run(CLI_ENV, cli_program(), *arguments)
+
+    def complaints(self) -> list[str]:
+        """What the server has said that is wrong with certificates, configuration or the authorizer."""
+        lines = [line for process in self.processes.values() for line in process.log.read_text().splitlines()]
+        return [line for line in lines if _SEVERE.search(line) and _OF_CONCERN.search(line)]
 
     def _start(self, name: str) -> None:
+        env_file = f"server/{name}.env"
         environment = {
-            **read_environment(self.root / f"server/{name}.env"),
+            **self.deployed.variables(env_file),
             "DB": "sqlite",
             "DBNAME": str(self._state / "temporal.db"),
             "VISIBILITY_DBNAME": str(self._state / "visibility.db"),
             # The only place where gRPC says why it refused a connection that spoke no TLS.
             "GRPC_GO_LOG_SEVERITY_LEVEL": "info",
             **{listener.port_variable: str(port) for listener, port in self.ports.items()},
+            **self._changes,
         }
-        process = Process([server_program(), "start"], environment, self._state / f"{name}.log")
+        command = self.deployed.command(env_file, [server_program(), "start"])
+        process = Process(command, environment, self._state / f"{name}.log")
         self.processes[name] = process
         ports = {port for listener, port in self.ports.items() if listener.process == name}
         wait_until(lambda: ports <= process.listening_ports(), f"{name} listens on {sorted(ports)}")
@@ -236,17 +237,18 @@ class Cluster:
 
 
 class UserInterface:
-    """The UI server of a deploy directory, or of one with `changes` to its variables."""
+    """The UI server of a deploy directory, with `changes` to its variables."""
 
-    def __init__(self, root: Path, state: Path, **changes: str) -> None:
+    def __init__(self, deployed: Deployed, state: Path, **changes: str) -> None:
         self._port = free_ports(1)[0]
         self._log = state / "ui.log"
-        self._environment = read_environment(root / "ui/ui.env") | {"TEMPORAL_UI_PORT": str(self._port)} | changes
+        self._deployed = deployed
+        self._environment = deployed.variables(UI_ENV) | {"TEMPORAL_UI_PORT": str(self._port)} | changes
 
     def __enter__(self) -> Self:
         program = ui_program()
         options = ("--root", "/", "--config", str(program.configuration), "--env", "docker")
-        command = (str(program.executable), *options, "start")
+        command = self._deployed.command(UI_ENV, [str(program.executable), *options, "start"])
         self._process = Process(command, self._environment, self._log)
         try:
             wait_until(lambda: self._port in self._process.listening_ports(), "the UI listens")
@@ -265,10 +267,3 @@ class UserInterface:
             response = connection.getresponse()
             return response.status, response.read().decode()
 
-
-async def _pollers(environment: Mapping[str, str], namespace: str, task_queue: str) -> list[str]:
-    profile = ClientConfigProfile.load(disable_file=True, override_env_vars=environment)
-    client = await Client.connect(**profile.to_client_connect_config())
-    request = DescribeTaskQueueRequest(namespace=namespace, task_queue=TaskQueue(name=task_queue))
-    description = await client.workflow_service.describe_task_queue(request, timeout=timedelta(seconds=1))
-    return [poller.identity for poller in description.pollers]

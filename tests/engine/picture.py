@@ -1,20 +1,22 @@
 """What a stack's state and its local Azure hold, object by object, so that two ends can be compared.
 
 Left out is only what differs between two undisturbed runs: ports and versions, keys and what is made of them, and the
-time of day. A certificate stands as what it certifies. Validity is in whole days, so both runs must have the same
+time of day. A certificate stands as what it certifies; its validity is in whole days, so both runs must have the same
 `today`.
 """
 
 import base64
 import json
 import re
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
 from cryptography import x509
 
 from localazure.client import LocalAzure
-from localazure.store import Document, Store
+from localazure.store import Document
 from provider.ownership import KEY_ONLY
 from tests.engine.stacks import CERTIFICATE, ProgramStack
 
@@ -28,91 +30,67 @@ _OF_ONE_RUN = frozenset(
         *("serialNumber", "thumbprint"),
     }
 )
+_OF_EVERY_RUN = frozenset({"cloud", "entra", "principals"})
+_OF_KEYS = (x509.SubjectKeyIdentifier, x509.AuthorityKeyIdentifier)
 _PEM = "-----BEGIN CERTIFICATE-----"
 _ADDRESS = re.compile(r"https://127\.0\.0\.1:\d+")
 _VERSION = re.compile(r"\b[0-9a-f]{32}\b")
-_PROVIDER_ID = re.compile(r"(pulumi:providers:[\w-]+::\w+)::[0-9a-f-]{36}")
-_KINDS = ("resourceGroups", "vaults", "deletedVaults", "roleAssignments", "documents", "vault/")
-_KEYS_OF = (x509.SubjectKeyIdentifier, x509.AuthorityKeyIdentifier)
+_PROVIDER_ID = re.compile(r"(::pulumi:providers:[\w-]+::\w+)::[0-9a-f-]{36}")
 
 
 def picture(stack: ProgramStack) -> Picture:
-    """What there is now, of this stack and of all of its local Azure."""
-    return _of_state(stack) | _of_azure(stack.azure)
-
-
-def pending_operations(stack: ProgramStack) -> list[tuple[str, str]]:
-    """What the state says was begun and not finished: what was done, and the URN."""
-    operations = stack.export()["deployment"].get("pending_operations") or []
-    return [(operation["type"], operation["resource"]["urn"]) for operation in operations]
+    """What there is now, of this stack and in all of its local Azure."""
+    resources = stack.export(show_secrets=True)["deployment"].get("resources", [])
+    state = {f"state {item['urn']}": _normal(item) for item in resources}
+    assert len(state) == len(resources), "two resources have one URN"
+    azure = {
+        f"azure {kind} {key}": _certificate(document) if kind.endswith("certificates") else _normal(document)
+        for kind, key, document in _documents(stack.azure)
+    }
+    return state | azure
 
 
 def assert_vaults_hold_what_the_state_says(stack: ProgramStack) -> None:
-    """Each certificate of the state is the newest version in its vault, over its authority's key, and nothing waits."""
+    """Each certificate of the state is its vault's newest version, signed by its issuer; none waits, none is over."""
     resources = stack.export()["deployment"]["resources"]
-    certificates = {item["urn"]: item["outputs"] for item in resources if item["type"] == CERTIFICATE}
+    certificates = {item["outputs"]["name"]: item for item in resources if item["type"] == CERTIFICATE}
     held = {
-        f"{document['uri']}/certificates/{document['name']}": document for document in _certificates(stack.azure)
+        document["name"]: document for kind, _, document in _documents(stack.azure) if kind.endswith("/certificates")
     }
-    assert held.keys() == {f"{each['vaultUri'].rstrip('/')}/certificates/{each['name']}" for each in certificates.values()}
-    for urn, outputs in certificates.items():
-        document = held[f"{outputs['vaultUri'].rstrip('/')}/certificates/{outputs['name']}"]
-        assert document["operation"]["status"] == "completed", urn
-        *earlier, newest = document["versions"]
-        assert newest["version"] == outputs["version"], urn
+    assert held.keys() == certificates.keys()
+    for name, resource in certificates.items():
+        outputs, tags = resource["outputs"], stack.owner_tags(resource["urn"])
+        *earlier, newest = held[name]["versions"]
+        assert held[name]["operation"]["status"] == "completed", name
+        assert newest["version"] == outputs["version"], name
         certificate = x509.load_pem_x509_certificate(outputs["certificatePem"].encode())
-        assert _loaded(newest) == certificate, urn
-        issuer = x509.load_pem_x509_certificate((outputs["chainPem"] or [outputs["certificatePem"]])[0].encode())
-        certificate.verify_directly_issued_by(issuer)
-        for version in document["versions"]:
-            assert version["tags"].items() >= stack.owner_tags(urn).items(), urn
-        for version in earlier:
-            key_only = KEY_ONLY in version["tags"]
-            assert version["enabled"] is not key_only, urn
-            if key_only:
-                assert _loaded(version).public_key() == certificate.public_key(), urn
+        assert _loaded(newest) == certificate, name
+        issuer_pem = (outputs["chainPem"] or [outputs["certificatePem"]])[0]
+        certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(issuer_pem.encode()))
+        assert all(version["tags"].items() >= tags.items() for version in held[name]["versions"]), name
+        for version in (version for version in earlier if KEY_ONLY in version["tags"]):
+            assert not version["enabled"], name
+            assert _loaded(version).public_key() == certificate.public_key(), name
 
 
-def _of_state(stack: ProgramStack) -> Picture:
-    deployment = stack.export(show_secrets=True)["deployment"]
-    assert not deployment.get("pending_operations")
-    resources = deployment.get("resources", [])
-    found = {f"state {_normal(item['urn'])}": _normal(item) for item in resources}
-    assert len(found) == len(resources), "two resources have one URN"
-    return found
-
-
-def _of_azure(azure: LocalAzure) -> Picture:
-    store = Store(azure.state / "state.sqlite3")
-    try:
-        return {
-            f"azure {kind} {key}": _certificate(document) if kind.endswith("certificates") else _normal(document)
-            for kind, key, document in store.everything()
-            if kind.startswith(_KINDS)
-        }
-    finally:
-        store.close()
-
-
-def _certificates(azure: LocalAzure) -> list[Document]:
-    ...
+def _documents(azure: LocalAzure) -> Iterator[tuple[str, str, Document]]:
+    with closing(sqlite3.connect(azure.state / "state.sqlite3")) as connection:
+        for kind, key, value in connection.execute("SELECT kind, key, value FROM documents"):
+            if kind not in _OF_EVERY_RUN:
+                yield kind, key, json.loads(value)
 
 
 def _certificate(document: Document) -> Document:
-    keys: list[str] = []
-    versions = []
-    for version in document["versions"]:
-        key = version["material"]["pkcs8"]
-        if key not in keys:
-            keys.append(key)
-        versions.append(
-            {
-                "enabled": version["enabled"],
-                "tags": version["tags"],
-                "key": keys.index(key),
-                "certifies": version["issued"] and _described(_loaded(version), dated=KEY_ONLY not in version["tags"]),
-            }
-        )
+    keys = list(dict.fromkeys(version["material"]["pkcs8"] for version in document["versions"]))
+    versions = [
+        {
+            "enabled": version["enabled"],
+            "tags": version["tags"],
+            "key": keys.index(version["material"]["pkcs8"]),
+            "certifies": version["issued"] and _described(_loaded(version), dated=KEY_ONLY not in version["tags"]),
+        }
+        for version in document["versions"]
+    ]
     return {
         "versions": versions,
         "policy": _normal(document["policy"]),
@@ -129,7 +107,7 @@ def _described(certificate: x509.Certificate, *, dated: bool = True) -> Document
     described = {
         "subject": certificate.subject.rfc4514_string(),
         "issuer": certificate.issuer.rfc4514_string(),
-        "extensions": [str(each) for each in certificate.extensions if not isinstance(each.value, _KEYS_OF)],
+        "extensions": [str(each) for each in certificate.extensions if not isinstance(each.value, _OF_KEYS)],
     }
     validity = {"from": str(certificate.not_valid_before_utc), "to": str(certificate.not_valid_after_utc)}
     return described | (validity if dated else {})

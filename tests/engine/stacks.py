@@ -27,6 +27,8 @@ from tools.stack import EngineError, LocalStack, Outcome
 PROJECT = "temporal-azure"
 CERTIFICATE = "temporalazure:keyvault:Certificate"
 WAITING = "Waiting for permission"
+_LEAF = "temporal-azure:components:MutualTls$temporal-azure:components:Certificate"
+_AUTHORITY = "temporal-azure:components:MutualTls$temporal-azure:components:CertificateAuthority"
 
 QUICK_SETTINGS: Mapping[str, Any] = {
     "location": "westeurope",
@@ -156,13 +158,15 @@ class ProgramStack(LocalStack):
 
     def leaf_urn(self, name: str) -> str:
         """The URN of a leaf."""
-        parents = "temporal-azure:components:MutualTls$temporal-azure:components:Certificate"
-        return self.urn(f"{parents}${CERTIFICATE}::{name}")
+        return self.urn(f"{_LEAF}${CERTIFICATE}::{name}")
+
+    def component_urn(self, name: str) -> str:
+        """The URN of the component that holds a leaf."""
+        return self.urn(f"{_LEAF}::{name}")
 
     def authority_urn(self, name: str) -> str:
         """The URN of an authority's generation."""
-        parents = "temporal-azure:components:MutualTls$temporal-azure:components:CertificateAuthority"
-        return self.urn(f"{parents}${CERTIFICATE}::{name}")
+        return self.urn(f"{_AUTHORITY}${CERTIFICATE}::{name}")
 
     def owner_tags(self, urn: str) -> dict[str, str]:
         """The tags that mark what is in a vault as made by the resource `urn` of this stack."""

@@ -227,8 +227,33 @@ def test_who_may_read_all_writes_all_and_the_next_run_nothing(deployed: Deployed
         folder = target / "local" / consumer
         ssl.create_default_context().load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
     assert f"TEMPORAL_AUTH_CLIENT_SECRET='{UI_SECRET}'" in (target / "local" / "ui" / "ui.env").read_text()
-    second = deployed.run("write", "--directory", str(target), identity="deployer")
-    assert [line.split()[0] for line in second.stdout.splitlines()] == ["unchanged"] * len(CONSUMERS)
+    before = deployed.azure.requests()[-1]["n"]
+    second = deployed.run("write", "--directory", str(target), identity="nobody")
+    assert [line.split()[0] for line in second.stdout.splitlines()] == ["unchanged"] * len(CONSUMERS), second.stderr
+    assert deployed.azure.requests(before) == []
+
+
+def test_a_key_that_is_gone_from_the_disk_is_read_again(deployed: Deployed, target: Path) -> None:
+    """A consumer would stay without its key, because the rest of its files are there."""
+    arguments = ("write", "--only", "ui", "--directory", str(target))
+    assert deployed.run(*arguments, identity="reader-ui").returncode == 0
+    key = target / "local" / "ui" / "ui.key"
+    lost = key.read_bytes()
+    key.resolve().write_bytes(b"")
+    found = deployed.run(*arguments, identity="reader-ui")
+    assert found.returncode == 0, found.stderr
+    assert key.read_bytes() == lost
+
+
+def test_what_was_written_can_be_removed(deployed: Deployed, target: Path) -> None:
+    """The keys of a stack that is gone would lie about."""
+    assert deployed.run("write", "--directory", str(target), identity="deployer").returncode == 0
+    own = target / "local" / "ui" / "notes.txt"
+    own.write_text("a person's own")
+    found = deployed.run("remove", "--directory", str(target), identity="nobody")
+    assert found.returncode == 0, found.stderr
+    left = [path for path in target.rglob("*") if path.is_file() and path.stat().st_size]
+    assert left == [own]
 
 
 def test_the_version_that_the_stack_knows_is_written(deployed: Deployed, target: Path) -> None:

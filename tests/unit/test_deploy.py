@@ -30,6 +30,7 @@ from deploy import directory, envfile
 from deploy.__main__ import main
 from deploy.checks import problems, warnings
 from deploy.composition import compose
+from deploy.delivered import delivered
 from deploy.keys import Keys, sign_in_settings
 from deploy.outputs import Outputs
 from deploy.problem import DeployError, Problem
@@ -382,6 +383,22 @@ def test_a_worker_is_not_written_outside_its_folder(stack: Stack, name: str) -> 
 
 
 # Checks
+
+
+def test_a_delivered_pair_is_taken_up_unless_it_is_another(stack: Stack, base: Path) -> None:
+    """An old pair would be kept for ever, or each run would need a right on each secret."""
+    directory.write(base, stack.compose())
+    found = delivered(base, stack.outputs, CONSUMERS)
+    assert {name: pair.private_key_pem for name, pair in found.items()} == {
+        name: pair.private_key_pem for name, pair in stack.keys.items()
+    }
+    stack.issue("ui", CLIENTS.issue("ui"))
+    assert delivered(base, stack.outputs, CONSUMERS).keys() == stack.keys.keys() - {"ui"}
+    directory.write(base, {"cli": {"cli.key": stack.keys["ui"].private_key_pem, "cli.pem": b"no certificate"}})
+    assert delivered(base, stack.outputs, CONSUMERS).keys() == stack.keys.keys() - {"ui", "cli"}
+    _other_key(stack)
+    directory.write(base, {"ui": stack.compose()["ui"]})
+    assert "ui" not in delivered(base, stack.outputs, CONSUMERS)
 
 
 def test_a_sound_stack_has_no_problems(sound: Stack) -> None:

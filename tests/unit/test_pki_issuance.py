@@ -103,7 +103,7 @@ def test_openssl_reads_what_was_asked_for(authority: Issued, tmp_path: Path) -> 
     ]
 
 
-@pytest.mark.parametrize("key_type", KeyType)
+@pytest.mark.parametrize("key_type", [KeyType.RSA_2048, KeyType.EC_P256, KeyType.EC_P384])
 def test_a_signature_of_another_key_is_refused(key_type: KeyType) -> None:
     """A wrong answer of the vault would be merged, and found by the first handshake."""
     issuer = issue(authority_policy(key_type=key_type))
