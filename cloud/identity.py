@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import jwt
 from azure.core import PipelineClient
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.exceptions import AzureError
+from azure.core.exceptions import AzureError, HttpResponseError
 from azure.core.pipeline.policies import HeadersPolicy
 from azure.core.rest import HttpRequest
 from azure.identity.aio import (
@@ -163,7 +163,13 @@ class Identity:
                 response.raise_for_status()
                 return str(response.json()["value"])
         except (AzureError, LookupError, TypeError, ValueError) as error:
-            reason = error.message if isinstance(error, AzureError) else "its answer holds no token"
+            match error:
+                case HttpResponseError():
+                    reason = f"it answered {error.status_code} {error.reason}"
+                case AzureError():
+                    reason = error.message
+                case _:
+                    reason = "its answer holds no token"
             raise CloudError(
                 f"There is no token to sign in with from {urlsplit(url).netloc}: {reason}. Nothing was asked of "
                 f"Azure. Run the job again; on GitHub it needs `permissions: id-token: write`."

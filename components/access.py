@@ -47,13 +47,8 @@ class Principal:
     first_caller: bool = False
 
     @property
-    def label(self) -> str:
-        """Tells it from others in a resource's name: an object ID's first block, or `first-caller`."""
-        return "first-caller" if self.first_caller else self.object_id.partition("-")[0]
-
-    @property
     def key(self) -> str:
-        """Tells it from others in an assignment's derived name."""
+        """Tells it from others, in names that stay: its object ID, or `first-caller`."""
         return "first-caller" if self.first_caller else self.object_id
 
 
@@ -75,7 +70,7 @@ def assign(
         )
         assignments.append(
             authorization.RoleAssignment(
-                f"{name}-{role.name.lower().replace('_', '-')}-{principal.label}",
+                f"{name}-{role.name.lower().replace('_', '-')}-{principal.key}",
                 scope=scope,
                 role_assignment_name=assignment_name,
                 role_definition_id=(

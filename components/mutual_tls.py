@@ -24,7 +24,7 @@ _DEPLOYER_ROLES = {
     AUTHORITIES: (VaultRole.CERTIFICATES_OFFICER, VaultRole.CRYPTO_USER),
     LEAVES: (VaultRole.CERTIFICATES_OFFICER,),
 }
-"""What a deployer needs where: to make authorities and to sign with them; to make leaves, without reading their keys."""
+"""What a deployer needs where: to make authorities and sign with them; to make leaves, without reading their keys."""
 
 
 class Leaf(Protocol):

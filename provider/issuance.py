@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
@@ -81,7 +81,7 @@ class Issuance:
         With `anew`, a version that was not issued today does not fit. Raises PluginError if the name belongs to
         somebody else, if a pending request does not fit the policy, or if the authority cannot issue.
         """
-        held = await self._latest() or await self._recovered()
+        held = await self.held() or await self._recovered()
         if held is not None and not self.by_state and not self.owner.owns(_tags_of(held)):
             raise self._not_ours(_tags_of(held))
         if self._signs_itself:
@@ -94,12 +94,38 @@ class Issuance:
             held = await self._change(_version_of(held), "tag", tags=self._tags)
         return self.state_of(held)
 
+    async def held(self) -> KeyVaultCertificate | None:
+        """Return the version that counts, or None if there is none: the latest, but of an authority the latest own.
+
+        What others add to an authority is passed over: the key of their version may have been exported, and signing
+        names a version anyway.
+        """
+        newest = await self._newest()
+        if newest is None or not self._signs_itself or self.owner.owns(_tags_of(newest)):
+            return newest
+        own = [
+            version
+            for version in await self._versions()
+            if self.owner.owns(version.tags or {}) and KEY_ONLY not in (version.tags or {})
+        ]
+        if not own:
+            return newest
+        latest = max(own, key=lambda version: version.created_on or datetime.min.replace(tzinfo=UTC))
+        await self.patience.engine.warning(
+            f"Somebody made the version {_version_of(newest)} of this authority. It is not used; delete or disable it.",
+            self.patience.urn,
+        )
+        return await self.patience.call(
+            f"read {self._what}",
+            lambda: self._client.get_certificate_version(self.wanted.name, str(latest.version)),
+        )
+
     async def delete(self) -> None:
         """Delete the certificate, every version of it; under soft delete it can be recovered.
 
         What is gone already, or belongs to somebody else by now, is left as it is.
         """
-        held = await self._latest()
+        held = await self.held()
         if held is None:
             return
         if not self.owner.owns(_tags_of(held)):
@@ -144,7 +170,7 @@ class Issuance:
     def _signs_itself(self) -> bool:
         return self.wanted.issuer is None
 
-    async def _latest(self) -> KeyVaultCertificate | None:
+    async def _newest(self) -> KeyVaultCertificate | None:
         return await find(self.patience, self.wanted.vault_uri, self.wanted.name)
 
     def _fits(self, held: KeyVaultCertificate, *, anew: bool) -> bool:
@@ -179,7 +205,7 @@ class Issuance:
             f"recover {self._what}",
             lambda: self._client.recover_deleted_certificate(self.wanted.name, _polling_interval=_POLL_SECONDS),
         )
-        return await self._latest()
+        return await self.held()
 
     async def _with_key(self, held: KeyVaultCertificate | None) -> KeyVaultCertificate:
         """Return a completed version that has the authority's key, making one if there is none."""
@@ -196,7 +222,7 @@ class Issuance:
                 ),
             )
         operation = await self._finished_operation()
-        version = await self._latest()
+        version = await self._newest()
         if version is None or not version.cer:
             raise PluginError(
                 f"{self._what} got no key: its creation is {operation.status}. Nothing was issued. Look at it with "
@@ -245,6 +271,13 @@ class Issuance:
     # Issuing a version
 
     async def _issue(self, held: KeyVaultCertificate | None) -> KeyVaultCertificate:
+        try:
+            # Before a key is made for a certificate that cannot be.
+            validity(self.wanted.policy, self.wanted.issuer_certificate, self.now)
+        except ValueError as error:
+            raise self._impossible(error) from error
+        if self._signs_itself:
+            await self._require_own_key(held)
         public_key = await self._requested_public_key()
         if self.wanted.issuer is not None:
             key_id = self.wanted.issuer.key_id
@@ -269,6 +302,20 @@ class Issuance:
             raise self._impossible(error) from error
         return await self._merge(certificate)
 
+    async def _require_own_key(self, held: KeyVaultCertificate | None) -> None:
+        """Raise PluginError unless a request would take the authority's key, from a version that never gave it away."""
+        newest = await self._newest()
+        if newest is None or held is None or newest.id != held.id:
+            raise self._impossible(
+                ValueError("its newest version was made by somebody else, and a request would take the key of that")
+            )
+        if not self.owner.owns(_tags_of(held)):
+            policy = await self.patience.call(
+                f"read the policy of {self._what}", lambda: self._client.get_certificate_policy(self.wanted.name)
+            )
+            if policy.exportable:
+                raise self._impossible(ValueError("it was made by somebody else, and its key may be exported"))
+
     async def _merge(self, certificate: x509.Certificate) -> KeyVaultCertificate:
         issuer = self.wanted.issuer
         chain = [load_certificate(pem) for pem in (issuer.certificate_pem, *issuer.chain_pem)] if issuer else []
@@ -281,7 +328,7 @@ class Issuance:
             )
         except ResourceNotFoundError as error:
             # Asked twice, because the first answer was lost: then the vault has it, and no request waits any more.
-            held = await self._latest()
+            held = await self._newest()
             if held is not None and held.cer and x509_of(held) == certificate:
                 return held
             raise PluginError(
@@ -325,7 +372,7 @@ class Issuance:
                 f"The vault would not begin {self._what} ({inner_code(conflict)}): {conflict.message} Nothing was "
                 f"issued. Remove what stands in the way, then run the same command again."
             ) from conflict
-        held = await self._latest()
+        held = await self._newest()
         if held is None or not (self.by_state or self.owner.owns(_tags_of(held))):
             raise self._not_ours(_tags_of(held) if held else {}, "has a pending request")
         if bool(policy.exportable) is self._is_authority:
@@ -362,8 +409,10 @@ class Issuance:
     def _not_ours(self, tags: Mapping[str, str], how: str = "exists") -> PluginError:
         return PluginError(
             f"{self._what} {how} and is {maker(tags)}. It was not touched, and nothing was issued. If it should belong "
-            f"to this stack, run `pulumi import temporalazure:keyvault:Certificate NAME {self.wanted.certificate_id}`; "
-            f"else remove it, or raise vaults.generation to begin with new vaults."
+            f"to this stack, run `pulumi import temporalazure:keyvault:Certificate {self.owner.urn.rpartition('::')[2]} "
+            f"{self.wanted.certificate_id} --parent parent=URN --provider provider=URN --protect=false "
+            f"--generate-code=false`, with the URNs that `pulumi stack --show-urns` gives of its component and of the "
+            f"provider; else remove it, or raise vaults.generation to begin with new vaults."
         )
 
     def _unfit(self, reason: str) -> PluginError:

@@ -248,7 +248,7 @@ class KeyVaultProvider(Provider):
             return await self._import(request)
         wanted = CertificateInputs.model_validate(inputs_of(old))
         issuance = await self._issuance(request.urn, wanted, _AT_ONCE)
-        held = await find(issuance.patience, wanted.vault_uri, wanted.name)
+        held = await issuance.held()
         if held is None:
             return ReadResponse(resource_id="")
         state = issuance.state_of(held) if held.cer else {}

@@ -40,5 +40,4 @@ def stack(shared: Path, pulumi_home: Path, tmp_path_factory: pytest.TempPathFact
 def cluster(stack: Stack, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Listens where the stack's clients look for it, so the next module waits for the end of this one."""
     with FileLock(shared / "cluster.lock"), Cluster(stack.deployed, tmp_path_factory.mktemp("cluster")) as cluster:
-        cluster.create_namespace()
         yield cluster

@@ -6,6 +6,7 @@ its reason only. A connection that just ends may have lost the alert on its way,
 """
 
 import http.client
+import re
 import socket
 import ssl
 import struct
@@ -20,20 +21,24 @@ from h2.connection import H2Connection
 from h2.events import DataReceived
 
 from tests.e2e.certificates import Pair
-from tests.e2e.temporal import Cluster, Listener, Process, Protocol, wait_until
+from tests.e2e.temporal import Cluster, Listener, Protocol, wait_until
 
 ATTEMPTS = 5
 TIMEOUT_SECONDS = 10
 SYSTEM_INFO = "/api/v1/system-info"
 
-# Why a caller without TLS is refused: as the server's log, its answer, and its alert (decode_error, RFC 8446, 6.2) say.
-PLAINTEXT_GRPC = "tls: first record does not look like a TLS handshake"
-PLAINTEXT_HTTP = "Client sent an HTTP request to an HTTPS server."
-PLAINTEXT_MEMBERSHIP = "TLS alert 50"
+HUNG_UP = "hung up"
 
 
 class RefusedError(Exception):
-    """One side would not talk; the message is the reason that it gave."""
+    """One side would not talk. The message is what the caller was told, if only that the other side HUNG_UP.
+
+    `logged` waits for what the server has to say about it in its log. On membership ports it says nothing there.
+    """
+
+    def __init__(self, told: str, logged: Callable[[], str]) -> None:
+        super().__init__(told)
+        self.logged = logged
 
 
 class NoReasonError(Exception):
@@ -93,19 +98,33 @@ def kept_open(cluster: Cluster, listener: Listener, caller: Caller) -> Iterator[
 
 
 def _call(cluster: Cluster, listener: Listener, caller: Caller) -> None:
-    process = cluster.processes[listener.process]
+    log = cluster.processes[listener.process].log
+    logged_before = log.stat().st_size
     with _connected(cluster, listener) as connection:
-        if not caller.tls:
-            return _talk(listener.protocol, connection, process)
-        try:
-            with _secured(listener, caller, connection) as secured:
-                return _talk(listener.protocol, secured, process)
-        except ssl.SSLCertVerificationError as error:
-            raise RefusedError(error.verify_message) from error
-        except ssl.SSLEOFError:
-            raise
-        except ssl.SSLError as error:
-            raise RefusedError(error.reason) from error
+        described = re.compile(rf'127\.0\.0\.1:{connection.getsockname()[1]}(?:\\"\) failed)?: (.*?)"?\n')
+
+        def logged() -> str:
+            found = described.search(log.read_bytes()[logged_before:].decode())
+            return found[1] if found else ""
+
+        told = _refusal(listener, caller, connection)
+    if told:
+        raise RefusedError(told, lambda: wait_until(logged, f"{log.name} has {described.pattern}"))
+
+
+def _refusal(listener: Listener, caller: Caller, connection: socket.socket) -> str | None:
+    """Why one side would not talk; None if there was an answer."""
+    if not caller.tls:
+        return _talk(listener.protocol, connection)
+    try:
+        with _secured(listener, caller, connection) as secured:
+            return _talk(listener.protocol, secured)
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message
+    except ssl.SSLEOFError:
+        raise
+    except ssl.SSLError as error:
+        return error.reason
 
 
 def _connected(cluster: Cluster, listener: Listener) -> socket.socket:
@@ -121,47 +140,40 @@ def _secured(listener: Listener, caller: Caller, connection: socket.socket) -> s
     return context.wrap_socket(connection, server_hostname=caller.server_name)
 
 
-def _talk(protocol: Protocol, connection: socket.socket, process: Process) -> None:
+def _talk(protocol: Protocol, connection: socket.socket) -> str | None:
     match protocol:
         case Protocol.GRPC:
-            _check_health(connection, process)
+            return _check_health(connection)
         case Protocol.HTTP:
-            _get_system_info(connection)
+            return _get_system_info(connection)
         case Protocol.MEMBERSHIP:
-            _greet(connection)
+            return _greet(connection)
 
 
-def _check_health(connection: socket.socket, process: Process) -> None:
-    """grpc.health.v1.Health/Check. To a caller without TLS gRPC just hangs up: the reason is in the server's log."""
+def _check_health(connection: socket.socket) -> str | None:
+    """grpc.health.v1.Health/Check. On a caller without TLS gRPC just hangs up: the reason is in the server's log."""
     client = H2Connection(H2Configuration(client_side=True))
     client.initiate_connection()
     path = "/grpc.health.v1.Health/Check"
     headers = {":method": "POST", ":scheme": "https", ":authority": "localhost", ":path": path}
     client.send_headers(1, [*headers.items(), ("content-type", "application/grpc"), ("te", "trailers")])
     client.send_data(1, _grpc_message(b""), end_stream=True)
-    logged_before = process.log.stat().st_size
     connection.sendall(client.data_to_send())
     while received := connection.recv(65536):
         for event in client.receive_data(received):
             if isinstance(event, DataReceived):
                 assert event.data == _grpc_message(b"\x08\x01"), f"not SERVING: {event.data!r}"
-                return
+                return None
     if isinstance(connection, ssl.SSLSocket):
         raise NoReasonError
-    said = f'ServerHandshake(\\"127.0.0.1:{connection.getsockname()[1]}\\") failed: '
-
-    def reason() -> str:
-        log = process.log.read_bytes()[logged_before:].decode()
-        return log.partition(said)[2].partition('"\n')[0]
-
-    raise RefusedError(wait_until(reason, f"{process.log.name} has {said}"))
+    return HUNG_UP
 
 
 def _grpc_message(message: bytes) -> bytes:
     return struct.pack(">BI", 0, len(message)) + message
 
 
-def _get_system_info(connection: socket.socket) -> None:
+def _get_system_info(connection: socket.socket) -> str | None:
     connection.sendall(b"GET " + SYSTEM_INFO.encode() + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     try:
         with http.client.HTTPResponse(connection) as response:
@@ -169,11 +181,10 @@ def _get_system_info(connection: socket.socket) -> None:
             body = response.read().decode()
     except http.client.RemoteDisconnected as error:
         raise NoReasonError from error
-    if response.status != http.HTTPStatus.OK:
-        raise RefusedError(body.strip())
+    return None if response.status == http.HTTPStatus.OK else body.strip()
 
 
-def _greet(connection: socket.socket) -> None:
+def _greet(connection: socket.socket) -> str | None:
     """TChannel's init request, which its peer answers with an init response (frame type 2).
 
     To a caller without TLS a Go server that expects TLS just hangs up, unless the first bytes could be a TLS record;
@@ -195,8 +206,9 @@ def _greet(connection: socket.socket) -> None:
     if not answer:
         raise NoReasonError
     if answer.startswith(b"\x15\x03"):
-        raise RefusedError(f"TLS alert {answer[6]}")
+        return f"TLS alert {answer[6]}"
     assert answer[2] == 2, f"not an init response: {answer!r}"
+    return None
 
 
 def _tchannel_headers(headers: dict[str, str]) -> bytes:

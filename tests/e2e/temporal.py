@@ -28,6 +28,7 @@ from tools.toolchain import Toolchain, UiServer
 
 T = TypeVar("T")
 
+SERVER_ENVS = ("server/server.env", "server/internal-frontend.env")
 CLI_ENV, UI_ENV = "cli/cli.env", "ui/ui.env"
 _SEVERE, _OF_CONCERN = re.compile(r'"level":"(warn|error|fatal)"'), re.compile("tls|certificate|auth|config")
 _SYSTEM_WORKER = ("--namespace", "temporal-system", "--task-queue", "default-worker-tq")
@@ -58,13 +59,13 @@ class Listener:
         return f"{self.service}-{self.protocol.value.lower()}"
 
 
-SERVER = "server"
-INTERNAL_FRONTEND = "internal-frontend"
+SERVER, INTERNAL_FRONTEND = "server", "internal-frontend"
 
 FRONTEND = Listener("frontend", Protocol.GRPC, SERVER, "clients")
+FRONTEND_HTTP = Listener("frontend", Protocol.HTTP, SERVER, "clients")
 LISTENERS = (
     FRONTEND,
-    Listener("frontend", Protocol.HTTP, SERVER, "clients"),
+    FRONTEND_HTTP,
     Listener("frontend", Protocol.MEMBERSHIP, SERVER, "internode"),
     *(
         Listener(service, protocol, SERVER, "internode")
@@ -128,11 +129,18 @@ def wait_until(
 class Process:
     """A program with nothing but the given environment, and its log."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], log: Path, *, cwd: Path | None = None
+    ) -> None:
         self.log = log
         with log.open("wb") as output:
             self._popen = subprocess.Popen(
-                command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+                command,
+                cwd=cwd,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
             )
 
     def listening_ports(self) -> set[int]:
@@ -177,12 +185,14 @@ class Cluster:
         self.ports = dict(zip(LISTENERS, (frontend_port, *other_ports), strict=True))
 
     def __enter__(self) -> Self:
-        """Start, and return when the frontend serves and the system worker polls."""
+        """Start, and return when the frontend serves, the system worker polls, and the clients have their namespace."""
         self._state.mkdir(parents=True, exist_ok=True)
         try:
-            for name in (SERVER, INTERNAL_FRONTEND):
-                self._start(name)
+            for env_file in SERVER_ENVS:
+                self._start(env_file)
             wait_until(self.system_pollers, "the system worker polls")
+            namespace = self.deployed.variables(CLI_ENV)["TEMPORAL_NAMESPACE"]
+            self.cli("operator", "namespace", "create", "--namespace", namespace).check_returncode()
         except BaseException:
             self._stop()
             raise
@@ -197,11 +207,6 @@ class Cluster:
         found = json.loads(finished.stdout) if finished.returncode == 0 else {}
         return [poller["identity"] for poller in found.get("pollers") or ()]
 
-    def create_namespace(self) -> None:
-        """The namespace that the stack's clients work in."""
-        name = self.deployed.variables(CLI_ENV)["TEMPORAL_NAMESPACE"]
-        self.cli("operator", "namespace", "create", "--namespace", name).check_returncode()
-
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the `temporal` CLI with the variables of cli.env and no other."""
         return self.deployed.run(CLI_ENV, cli_program(), *arguments)
@@ -211,8 +216,8 @@ class Cluster:
         lines = [line for process in self.processes.values() for line in process.log.read_text().splitlines()]
         return [line for line in lines if _SEVERE.search(line) and _OF_CONCERN.search(line)]
 
-    def _start(self, name: str) -> None:
-        env_file = f"server/{name}.env"
+    def _start(self, env_file: str) -> None:
+        name = Path(env_file).stem
         environment = {
             **self.deployed.variables(env_file),
             "DB": "sqlite",
@@ -266,4 +271,3 @@ class UserInterface:
             connection.request("GET", path)
             response = connection.getresponse()
             return response.status, response.read().decode()
-

@@ -5,7 +5,7 @@ All clusters here are of one stack and listen in the same place, so they follow 
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -13,16 +13,21 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from localazure.client import LocalAzure
-from tests.e2e import sample_worker
-from tests.e2e.certificates import CLIENT, Authority, Pair
+from tests.e2e import sample_worker, steady_load
+from tests.e2e.certificates import Authority, Pair
 from tests.e2e.conversation import Caller, kept_open, opens, presented
 from tests.e2e.deployed import Deployed
 from tests.e2e.stack import LEAVES, WORKER, WORKER_ENV, Program, caller
 from tests.e2e.temporal import (
+    CLI_ENV,
     FRONTEND,
+    FRONTEND_HTTP,
     LISTENERS,
+    SERVER_ENVS,
+    UI_ENV,
     Cluster,
     Listener,
     Process,
@@ -30,6 +35,7 @@ from tests.e2e.temporal import (
     UserInterface,
     wait_until,
 )
+from tests.engine.stacks import loaded
 from tools import REPOSITORY
 
 pytestmark = pytest.mark.e2e
@@ -40,7 +46,6 @@ SOON_RENEWED = timedelta(days=65)
 READ_AGAIN = {"TEMPORAL_TLS_REFRESH_INTERVAL": "1s"}
 """A cluster with this change sees in a second what it would otherwise see in five minutes."""
 
-PUBLIC_HTTP = next(listener for listener in LISTENERS if listener.admits == "clients" and listener is not FRONTEND)
 CONSUMERS = {"server": "cluster", "ui": "ui", "cli": "cli", f"workers/{WORKER}": WORKER}
 
 
@@ -75,7 +80,7 @@ def test_authority_comes_and_goes_without_a_restart(deployed: Deployed, tmp_path
     slot = deployed.root / "server/ca/clients-b.pem"
     first, second = slot.read_bytes(), Authority.named("clients 2")
     known = caller(deployed.root, "clients")
-    newcomer = replace(known, pair=second.issue(tmp_path / "newcomer", CLIENT))
+    newcomer = replace(known, pair=second.issue(tmp_path / "newcomer"))
     with Cluster(deployed, tmp_path / "state", **READ_AGAIN) as cluster:
         assert not opens(cluster, FRONTEND, newcomer)
 
@@ -89,7 +94,7 @@ def test_authority_comes_and_goes_without_a_restart(deployed: Deployed, tmp_path
 
 
 def test_everything_runs_inlined(program: Program, deployed: Deployed, tmp_path: Path) -> None:
-    """The server and the UI take base64 where the SDKs take PEM: the wrong one of the two is a client without a pair."""
+    """The server and the UI take base64, the SDKs PEM: the wrong one of the two is a client without a certificate."""
     inlined = Deployed(program.write(tmp_path / "inlined", "--inline"))
     assert [file.name for file in inlined.root.rglob("*") if file.suffix in (".pem", ".key")] == []
     with Cluster(inlined, tmp_path / "state") as cluster:
@@ -98,69 +103,166 @@ def test_everything_runs_inlined(program: Program, deployed: Deployed, tmp_path:
         assert_every_client_works(cluster, tmp_path)
 
 
+class Load:
+    """Workflows without a pause (steady_load.py), by a worker with the variables of worker.env and no other."""
+
+    def __init__(self, deployed: Deployed, log: Path) -> None:
+        command = deployed.command(WORKER_ENV, [sys.executable, "-m", steady_load.__name__])
+        self._process = Process(command, deployed.variables(WORKER_ENV), log, cwd=REPOSITORY)
+
+    def wait_for_more(self, workflows: int = 6) -> None:
+        """Wait until so many more workflows have completed."""
+        wanted = len(self._lines()) + workflows
+        wait_until(lambda: len(self._lines()) >= wanted, f"{workflows} more workflows complete")
+
+    def stop(self) -> tuple[int, set[str]]:
+        """Its exit status, and what it has said."""
+        return self._process.stop(), set(self._lines())
+
+    def _lines(self) -> list[str]:
+        return self._process.log.read_text().splitlines()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Renewal:
-    """A cluster under load whose certificates were renewed, and what was seen before and after."""
+    """A cluster whose certificates were renewed while it ran, under load, and what is left of the time before.
+
+    `before` and `after` are the certificates by name, `callers` hold what was there before, by authority. `ask` is on a
+    connection that has been open since, and `mounts` are descriptors of the consumers' directories from then.
+    """
 
     cluster: Cluster
+    load: Load
     before: Mapping[str, x509.Certificate]
     after: Mapping[str, x509.Certificate]
     shown_before: Mapping[Listener, x509.Certificate]
-    shown_after: Mapping[Listener, x509.Certificate]
-    pair_before: Caller
-    pair_after: Caller
-    answers: tuple[str, str]
-    read_through_mounts: Mapping[str, bytes]
-    load: str
+    callers: Mapping[str, Caller]
+    ask: Callable[[], str]
+    mounts: Mapping[str, int]
 
 
 @pytest.fixture(scope="module")
 def renewal(program: Program, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Renewal]:
-    """Renew under load, with every consumer's directory mounted where `--root` says."""
+    """A later `up` and the next `deploy write`, with each consumer's directory mounted where `--root` says."""
     folder = tmp_path_factory.mktemp("renewal")
     mounted_at = folder / "mounted"
-
-    def write() -> Path:
-        return program.write(folder / "deploy", "--root", str(mounted_at))
-
-    root = write()
-    deployed = Deployed(root, mounted_at)
-    before = issued(program)
-    # Copies, as the files are about to change.
-    right = {authority: copied(caller(root, authority), folder / authority) for authority in LEAVES}
+    deployed = Deployed(program.write(folder / "deploy", "--root", str(mounted_at)), mounted_at)
+    callers = {authority: copied(caller(deployed.root, authority), folder / authority) for authority in LEAVES}
+    before = certificates(program)
 
     with ExitStack() as closing:
         cluster = closing.enter_context(Cluster(deployed, folder / "cluster", **READ_AGAIN))
-        cluster.create_namespace()
-
-        def shown() -> dict[Listener, x509.Certificate]:
-            return {listener: presented(cluster, listener, right[listener.admits]) for listener in LISTENERS}
-
-        shown_before = shown()
-        mounts = {name: os.open(root / name, os.O_RDONLY | os.O_DIRECTORY) for name in CONSUMERS}
+        shown_before = {listener: presented(cluster, listener, callers[listener.admits]) for listener in LISTENERS}
+        ask = closing.enter_context(kept_open(cluster, FRONTEND_HTTP, callers["clients"]))
+        ask()
+        mounts = {consumer: os.open(deployed.root / consumer, os.O_RDONLY | os.O_DIRECTORY) for consumer in CONSUMERS}
         for descriptor in mounts.values():
             closing.callback(os.close, descriptor)
-        ask = closing.enter_context(kept_open(cluster, PUBLIC_HTTP, right["clients"]))
-        answer_before = ask()
         load = Load(deployed, folder / "load.log")
         closing.callback(load.stop)
         load.wait_for_more()
 
         program.provision()
-        write()
-        after = issued(program)
-        wait_until(lambda: set(shown().values()) == {after["cluster"]}, "every listener shows the renewed certificate")
-        load.wait_for_more()
+        program.write(folder / "deploy", "--root", str(mounted_at))
 
         yield Renewal(
             cluster=cluster,
+            load=load,
             before=before,
-            after=after,
+            after=certificates(program),
             shown_before=shown_before,
-            shown_after=shown(),
-            pair_before=right["clients"],
-            pair_after=caller(root, "clients"),
-            answers=(answer_before, ask()),
-            read_through_mounts={name: read_at(descriptor, f"{CONSUMERS[name]}.pem") for name, descriptor in mounts.items()},
-            load=load.stop(),
+            callers=callers,
+            ask=ask,
+            mounts=mounts,
         )
+
+
+def test_listener_shows_the_renewed_certificate_without_a_restart(renewal: Renewal) -> None:
+    """A listener that keeps the old one goes dark when that ends, weeks after the renewal has succeeded."""
+    assert set(renewal.shown_before.values()) == {renewal.before["cluster"]}
+    assert renewal.before["cluster"] != renewal.after["cluster"]
+    for listener in LISTENERS:
+        right = renewal.callers[listener.admits]
+        wait_until(
+            lambda: presented(renewal.cluster, listener, right) == renewal.after["cluster"],  # noqa: B023
+            f"{listener} shows the renewed certificate",
+        )
+
+
+def test_no_call_fails_because_of_a_renewal(renewal: Renewal) -> None:
+    """A certificate beside the other's key, for a moment only, would refuse whoever connects in that moment."""
+    right = renewal.callers["clients"]
+    wait_until(
+        lambda: presented(renewal.cluster, FRONTEND, right) == renewal.after["cluster"], "the frontend is renewed"
+    )
+    renewal.load.wait_for_more()
+
+    assert renewal.load.stop() == (0, {"Hello, Temporal"})
+    assert renewal.cluster.complaints() == []
+
+
+def test_open_connection_outlives_the_renewal(renewal: Renewal) -> None:
+    """Whoever is connected would be thrown out each time."""
+    assert "serverVersion" in renewal.ask()
+
+
+@pytest.mark.parametrize("authority", LEAVES)
+def test_certificates_of_before_and_after_are_let_in(renewal: Renewal, authority: str) -> None:
+    """A worker reads its certificate when it starts: until its restart it shows the old one."""
+    old, new = renewal.callers[authority], caller(renewal.cluster.deployed.root, authority)
+    assert old.pair
+    assert new.pair
+    assert old.pair.certificate.read_bytes() != new.pair.certificate.read_bytes()
+    listener = next(listener for listener in LISTENERS if listener.admits == authority)
+
+    assert opens(renewal.cluster, listener, old)
+    assert opens(renewal.cluster, listener, new)
+
+
+@pytest.mark.parametrize(("consumer", "name"), CONSUMERS.items())
+def test_mount_of_a_consumers_directory_sees_the_renewal(renewal: Renewal, consumer: str, name: str) -> None:
+    """A bind mount stays with the directory that it was made of: one that is replaced is never seen again."""
+    certificate = x509.load_pem_x509_certificate(read_below(renewal.mounts[consumer], f"{name}.pem"))
+    key = serialization.load_pem_private_key(read_below(renewal.mounts[consumer], f"{name}.key"), None)
+
+    assert certificate == renewal.after[name] != renewal.before[name]
+    assert certificate.public_key() == key.public_key()
+
+
+def test_every_client_works_where_its_directory_is_mounted(renewal: Renewal, tmp_path: Path) -> None:
+    """A path of the machine that wrote the files, or of another consumer's directory, leads nowhere in a container."""
+    deployed = renewal.cluster.deployed
+    for env_file in (*SERVER_ENVS, UI_ENV, CLI_ENV, WORKER_ENV):
+        assert str(deployed.root) not in (deployed.root / env_file).read_text()
+
+    assert_every_client_works(renewal.cluster, tmp_path)
+
+
+def assert_every_client_works(cluster: Cluster, scratch: Path) -> None:
+    """The CLI, the UI and a worker do their work, each with its own variables and no other."""
+    health = cluster.cli("operator", "cluster", "health")
+    assert health.stdout == "SERVING\n", health.stderr
+    with UserInterface(cluster.deployed, scratch) as interface:
+        status, body = interface.get("/api/v1/namespaces")
+    assert status == 200, body
+    finished = cluster.deployed.run(WORKER_ENV, sys.executable, sample_worker.__file__)
+    assert finished.stdout == "Hello, Temporal\n", finished.stderr
+
+
+def certificates(program: Program) -> dict[str, x509.Certificate]:
+    """Every certificate that the stack has now."""
+    return {name: loaded(facts) for name, facts in program.facts().items()}
+
+
+def copied(original: Caller, stem: Path) -> Caller:
+    """The same caller from files that do not change."""
+    assert original.pair
+    pair = Pair.at(stem)
+    pair.certificate.write_bytes(original.pair.certificate.read_bytes())
+    pair.private_key.write_bytes(original.pair.private_key.read_bytes())
+    return replace(original, pair=pair)
+
+
+def read_below(directory: int, path: str) -> bytes:
+    with open(os.open(path, os.O_RDONLY, dir_fd=directory), "rb") as file:
+        return file.read()

@@ -30,7 +30,7 @@ _OF_ONE_RUN = frozenset(
         *("serialNumber", "thumbprint"),
     }
 )
-_OF_EVERY_RUN = frozenset({"cloud", "entra", "principals"})
+_NOT_OF_THE_STACK = frozenset({"cloud", "entra", "operations", "principals"})
 _OF_KEYS = (x509.SubjectKeyIdentifier, x509.AuthorityKeyIdentifier)
 _PEM = "-----BEGIN CERTIFICATE-----"
 _ADDRESS = re.compile(r"https://127\.0\.0\.1:\d+")
@@ -76,7 +76,7 @@ def assert_vaults_hold_what_the_state_says(stack: ProgramStack) -> None:
 def _documents(azure: LocalAzure) -> Iterator[tuple[str, str, Document]]:
     with closing(sqlite3.connect(azure.state / "state.sqlite3")) as connection:
         for kind, key, value in connection.execute("SELECT kind, key, value FROM documents"):
-            if kind not in _OF_EVERY_RUN:
+            if kind not in _NOT_OF_THE_STACK:
                 yield kind, key, json.loads(value)
 
 
@@ -117,10 +117,16 @@ def _normal(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _normal(item) for key, item in value.items() if key not in _OF_ONE_RUN}
     if isinstance(value, list):
-        return [_normal(item) for item in value]
+        items = [_normal(item) for item in value]
+        return sorted(items) if _are_urns(items) else items
     if not isinstance(value, str):
         return value
     if value.startswith(_PEM):
         return [_described(each) for each in x509.load_pem_x509_certificates(value.encode())]
     value = _PROVIDER_ID.sub(r"\1", _ADDRESS.sub("https://VAULT", value))
     return _VERSION.sub("VERSION", value)
+
+
+def _are_urns(items: list[Any]) -> bool:
+    """Dependencies, which come in any order."""
+    return all(isinstance(item, str) and item.startswith("urn:") for item in items)

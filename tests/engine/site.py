@@ -23,7 +23,7 @@ ONE_AT_A_TIME = ("--parallel", "1")
 
 _NAME = "killed"
 _TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-_NAMES = re.compile(r"(?<=/certificates/)[\w-]+(/[0-9a-f]{32})?|(?<=/vaults/)[\w-]+|(?<=/roleAssignments/)[\w-]+")
+_NAMES = re.compile(r"(?<=certificates/)[\w-]+(/[0-9a-f]{32})?|(?<=/vaults/)[\w-]+|(?<=/roleAssignments/)[\w-]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,13 +63,11 @@ class Site:
     def before(self, name: str) -> ProgramStack:
         """The stack when the change is about to be made. Whatever was done to it is undone."""
         change = self._changes[name]
-        if change.after:
-            self.undisturbed(change.after)
+        kept = self._kept(change.after)
         self.close()
         place = self._root / "now"
         shutil.rmtree(place, ignore_errors=True)
-        if change.after:
-            shutil.copytree(self._root / change.after, place)
+        shutil.copytree(kept, place)
         self._azure = LocalAzure.start(place / "azure", rbacPropagationSeconds=0)
         stack = ProgramStack(place / "stack", azure=self._azure, pulumi_home=self._pulumi_home, name=_NAME)
         stack.today = _TODAY + timedelta(days=change.days)
@@ -87,6 +85,16 @@ class Site:
             self.close()
             shutil.copytree(self._root / "now", self._root / name)
         return self._undisturbed[name]
+
+    def _kept(self, name):
+        if name:
+            self.undisturbed(name)
+            return self._root / name
+        kept = self._root / "nothing"
+        if not kept.exists():
+            with LocalAzure.start(kept/"azure", rbacPropagationSeconds=0) as azure:
+                ProgramStack(kept/"stack", azure=azure, pulumi_home=self._pulumi_home, name=_NAME)
+        return kept
 
 
 def kind_of(write: str) -> str:

@@ -1,4 +1,4 @@
-"""What a check works with: one vault, names of its own in it, and the steps in which the program issues certificates."""
+"""What a check works with: one vault, names of its own in it, and the steps of the program's issuance."""
 
 from __future__ import annotations
 
@@ -72,7 +72,11 @@ async def until(what: str, ask: Callable[[], Awaitable[_Result]], fits: Callable
         stop=stop_after_delay(_LIMIT_SECONDS),
         retry_error_callback=too_late,
     )
-    answer: _Result = await retrying(ask)
+
+    async def attempt() -> _Result:
+        return await ask()
+
+    answer: _Result = await retrying(attempt)
     return answer
 
 
@@ -237,7 +241,7 @@ class Bench:
 
         async def ask() -> str:
             nonlocal seen
-            seen = await outcome(self.own.send("GET", f"/certificates/{self.name()}/versions"))
+            seen = await outcome(self.own.send("GET", "/certificates"))
             return seen
 
         async def settled(shut: bool) -> None:
@@ -275,4 +279,6 @@ def which(held: str | None, **known: str | None) -> str:
 
 def blocks(pem: str | None) -> Sequence[str]:
     """Return the labels of the PEM blocks in a secret, in their order."""
-    return [line.removeprefix("-----BEGIN ").removesuffix("-----") for line in (pem or "").splitlines() if "BEGIN" in line]
+    return [
+        line.removeprefix("-----BEGIN ").removesuffix("-----") for line in (pem or "").splitlines() if "BEGIN" in line
+    ]

@@ -35,9 +35,9 @@ class Recorder:
     @contextmanager
     def recording(self) -> Iterator[list[RawExchange]]:
         """Give a list that fills with what is exchanged meanwhile, in the order of the answers."""
-        self._noted = noted = []
+        self._noted = []
         try:
-            yield noted
+            yield self._noted
         finally:
             self._noted = None
 

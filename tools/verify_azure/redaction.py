@@ -40,6 +40,8 @@ _WORDS = (
     (re.compile(r"(?i)(?<=/resourcegroups/)[^/'\s]+"), "<group>"),
     (re.compile(r"(?<=location=)[\w-]+"), "<location>"),
     (re.compile(r"(?<=Client address: )\S+"), "<address>"),
+    (re.compile(r"(?<=Caller: )[^\r\n]+"), "<caller>"),
+    (re.compile(r"(?<=application ')[^']*"), "<caller>"),
     (re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])"), "<address>"),
     (re.compile(r"[\w.+#-]+@[\w-]+\.[\w.-]+"), "<mail>"),
 )
@@ -186,7 +188,7 @@ class Redactor:
 
 
 def leaks(text: str, secrets: Iterable[str] = ()) -> list[str]:
-    """Say what `text` must not hold and does, without repeating it: tokens, keys, and the given `secrets` themselves."""
+    """Say what `text` must not hold and does, without repeating it: tokens, keys, and the given `secrets`."""
     found = [what for what, pattern in _LEAKS.items() if pattern.search(text)]
     if any(secret.lower() in text.lower() for secret in secrets if secret):
         found.append("a name, an id or a secret of this account")

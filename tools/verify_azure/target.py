@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from azure.core.exceptions import HttpResponseError
-from azure.mgmt.keyvault.models import Vault
+from azure.mgmt.keyvault.models import Vault, VaultPatchParameters
 from yarl import URL
 
 from cloud import Session
@@ -107,7 +107,7 @@ async def held_names(clients: Clients) -> set[str]:
         clients.secrets.list_deleted_secrets(),
     )
     try:
-        return {str(item.name) async for listing in listings async for item in listing}
+        return {str(item.name) for listing in listings async for item in listing}
     except HttpResponseError as error:
         raise ToolError(
             f"the vault does not say what is in it, so nothing was done to it: {error.message.splitlines()[0]} The "
@@ -144,6 +144,5 @@ class Gate:
 
     async def _set(self, properties: Mapping[str, Any]) -> None:
         async with self._session.vaults(self._target.subscription_id) as client:
-            await client.vaults.update(
-                self._target.resource_group, self._target.name, {"properties": dict(properties)}
-            )
+            change = VaultPatchParameters({"properties": dict(properties)})
+            await client.vaults.update(self._target.resource_group, self._target.name, change)

@@ -1,0 +1,192 @@
+"""A Pulumi program's resources as they are declared, with what Azure would answer.
+
+The mocks of the SDK take two resources with one URN; these do not. Assertions are made when everything is declared and
+resolved, outside of any `apply`, where a failing one could pass in silence.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import pulumi
+from google.protobuf.json_format import MessageToDict
+from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks, set_mocks, test
+
+PROJECT, STACK = "temporal-azure", "unit"
+SUBSCRIPTION = "0b1f6471-1bf0-4dda-aec3-111122223333"
+TENANT = "10000000-0000-0000-0000-000000000001"
+GROUP_ID = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/temporal"
+VERSION = "0123456789abcdef0123456789abcdef"
+
+ARM_TYPES = {
+    "azure-native:keyvault:Vault": "Microsoft.KeyVault/vaults",
+    "azure-native:network:PrivateEndpoint": "Microsoft.Network/privateEndpoints",
+}
+
+
+class _Refused(grpc.RpcError):
+    def __init__(self, details: str) -> None:
+        self._details = details
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.FAILED_PRECONDITION
+
+    def details(self) -> str:
+        return self._details
+
+
+class Azure(Mocks):
+    """Answers as Azure and our provider do; with a `refusal`, every question is answered with that."""
+
+    def __init__(self, refusal: str | None = None) -> None:
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self._refusal = refusal
+
+    def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        inputs = args.inputs
+        match args.typ:
+            case "azure-native:keyvault:Vault":
+                name = inputs["vaultName"]
+                properties = {**inputs["properties"], "vaultUri": f"https://{name}.vault.azure.net/"}
+                return f"{GROUP_ID}/providers/Microsoft.KeyVault/vaults/{name}", {
+                    "name": name,
+                    "properties": properties,
+                }
+            case "azure-native:authorization:RoleAssignment":
+                scope, name = inputs["scope"], inputs["roleAssignmentName"]
+                return f"{scope}/providers/Microsoft.Authorization/roleAssignments/{name}", {**inputs, "name": name}
+            case "azure-native:network:PrivateEndpoint":
+                name = inputs["privateEndpointName"]
+                return f"{GROUP_ID}/providers/Microsoft.Network/privateEndpoints/{name}", {**inputs, "name": name}
+            case "azure-native:monitor:DiagnosticSetting":
+                scope, name = inputs["resourceUri"], inputs["name"]
+                return f"{scope}/providers/Microsoft.Insights/diagnosticSettings/{name}", dict(inputs)
+            case "temporalazure:keyvault:Certificate":
+                return self._certificate(inputs)
+        return None, dict(inputs)
+
+    def call(self, args: MockCallArgs) -> Any:
+        self.asked.append((args.token, args.args))
+        if self._refusal is not None:
+            raise _Refused(f"invocation of {args.token} returned an error: {self._refusal}")
+        match args.token:
+            case "temporalazure:index:getCaller":
+                return {"objectId": "caller", "tenantId": TENANT, "kind": "User"}
+            case "temporalazure:keyvault:getDeletedVault":
+                return {"exists": args.args["name"] == "deleted"}
+        return {}
+
+    def _certificate(self, inputs: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        vault, name, policy = inputs["vaultUri"], inputs["name"], inputs["policy"]
+        issuer = inputs.get("issuer")
+        subject = f"CN={policy['subject']['commonName']}"
+        state = {
+            **inputs,
+            "certificatePem": f"certificate of {name}\n",
+            "chainPem": [issuer["certificatePem"], *issuer["chainPem"]] if issuer else [],
+            "subject": subject,
+            "issuerSubject": f"CN=issuer of {name}" if issuer else subject,
+            "serialNumber": "1a2b",
+            "thumbprint": "00" * 20,
+            "notBefore": "2026-03-28T23:00:00+00:00",
+            "notAfter": "2026-06-27T00:00:00+00:00",
+            "version": VERSION,
+            "certificateId": f"{vault}certificates/{name}/{VERSION}",
+            "keyId": f"{vault}keys/{name}/{VERSION}",
+            "secretId": None if policy["role"] == "authority" else f"{vault}secrets/{name}/{VERSION}",
+        }
+        return f"{vault}certificates/{name}", state
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One resource as the engine would be asked for it."""
+
+    urn: str
+    parent: str
+    type: str
+    name: str
+    custom: bool
+    inputs: dict[str, Any]
+    dependencies: frozenset[str]
+    ignore_changes: tuple[str, ...]
+    provider: str
+    version: str
+
+
+class _Monitor(MockMonitor):
+    def __init__(self, mocks: Mocks) -> None:
+        super().__init__(mocks)
+        self.registered: dict[str, Registered] = {}
+
+    def RegisterResource(self, request: Any) -> Any:
+        urn = self.make_urn(request.parent, request.type, request.name)
+        if urn in self.registered:
+            raise AssertionError(f"two resources are {urn}")
+        if request.type != "pulumi:pulumi:Stack":
+            self.registered[urn] = Registered(
+                urn=urn,
+                parent=request.parent,
+                type=request.type,
+                name=request.name,
+                custom=request.custom,
+                inputs=MessageToDict(request.object),
+                dependencies=frozenset(request.dependencies),
+                ignore_changes=tuple(request.ignoreChanges),
+                provider=request.provider,
+                version=request.version,
+            )
+        with _loop_of_this_thread():
+            return super().RegisterResource(request)  # type: ignore[no-untyped-call]
+
+    def Invoke(self, request: Any) -> Any:
+        with _loop_of_this_thread():
+            return super().Invoke(request)  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _loop_of_this_thread() -> Iterator[None]:
+    """The SDK makes a loop for each thread that has none, and leaves it open."""
+    with closing(asyncio.new_event_loop()) as loop:
+        asyncio.set_event_loop(loop)
+        try:
+            yield
+        finally:
+            asyncio.set_event_loop(None)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a program declared, sorted by URN, what it asked, and what its outputs are."""
+
+    resources: tuple[Registered, ...]
+    asked: list[tuple[str, dict[str, Any]]]
+    outputs: Any
+
+    def of_type(self, type_token: str) -> list[Registered]:
+        """The resources whose type ends so."""
+        return [resource for resource in self.resources if resource.type.endswith(type_token)]
+
+    def one(self, type_token: str, name: str | None = None) -> Registered:
+        """The only resource of a type, or the only one of that name among them."""
+        [found] = [item for item in self.of_type(type_token) if name is None or item.name == name]
+        return found
+
+
+def declare(program: Callable[[], Any], mocks: Azure | None = None) -> Declared:
+    """Run a program, and return what it declared; `program` returns outputs, which are resolved."""
+    azure = mocks or Azure()
+    monitor = _Monitor(azure)
+    resolved: list[Any] = []
+
+    @test  # type: ignore[untyped-decorator]
+    def run() -> pulumi.Output[None]:
+        return pulumi.Output.from_input(program()).apply(resolved.append)
+
+    with _loop_of_this_thread():
+        set_mocks(azure, project=PROJECT, stack=STACK, preview=False, monitor=monitor)
+        run()
+    return Declared(tuple(item for _, item in sorted(monitor.registered.items())), azure.asked, resolved[0])

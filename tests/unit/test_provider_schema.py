@@ -1,0 +1,229 @@
+"""One resource, described four times: schema, model, state and program agree."""
+
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.provider.experimental.property_value import PropertyValue
+from pulumi.provider.experimental.provider import InvokeRequest
+from pydantic import BaseModel
+from pydantic.alias_generators import to_camel, to_snake
+
+from cloud.identity import STACK_SETTINGS
+from pki import IssuancePolicy, Subject, SubjectAlternativeNames
+from plugin import PluginError
+from provider import NAME, VERSION
+from provider.inputs import COMPUTED_NAMES, INPUT_NAMES, CertificateInputs, IssuerReference
+from provider.plugin import KeyVaultProvider
+from provider.resources import (
+    Caller,
+    Issuer,
+    VaultCertificate,
+    VaultCertificateArgs,
+    check_access,
+    get_caller,
+    is_deleted_vault,
+)
+from provider.resources import KeyVaultProvider as DeclaredProvider
+from tests.certificates import leaf_policy
+from tests.unit.declared import SUBSCRIPTION, Azure, declare
+from tests.unit.declared import VERSION as KEY_VERSION
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "provider/schema.json").read_text())
+CERTIFICATE = SCHEMA["resources"]["temporalazure:keyvault:Certificate"]
+VAULT = "https://temporal-leaf-abc.vault.azure.net/"
+
+MODELS: dict[str, type[BaseModel]] = {
+    "Subject": Subject,
+    "SubjectAlternativeNames": SubjectAlternativeNames,
+    "IssuancePolicy": IssuancePolicy,
+    "Issuer": IssuerReference,
+}
+
+
+def test_the_schema_is_of_this_plugin() -> None:
+    """The engine asks for the version that the program was written with."""
+    assert (SCHEMA["name"], SCHEMA["version"]) == (NAME, VERSION)
+    assert list(SCHEMA["resources"]) == ["temporalazure:keyvault:Certificate"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_type_is_its_model(name: str) -> None:
+    """`pulumi package add` and the documentation would promise what check refuses."""
+    described = SCHEMA["types"][f"temporalazure:keyvault:{name}"]
+    _assert_described(described["properties"], described.get("required", []), MODELS[name])
+
+
+def test_there_are_no_other_types() -> None:
+    assert SCHEMA["types"].keys() == {f"temporalazure:keyvault:{name}" for name in MODELS}
+
+
+def test_the_inputs_are_the_models() -> None:
+    _assert_described(CERTIFICATE["inputProperties"], CERTIFICATE["requiredInputs"], CertificateInputs)
+    assert tuple(CERTIFICATE["inputProperties"]) == INPUT_NAMES
+
+
+def test_the_outputs_are_inputs_and_what_is_computed() -> None:
+    """Another language's program would miss an output, or rely on one that may be missing."""
+    assert tuple(CERTIFICATE["properties"]) == (*INPUT_NAMES, *COMPUTED_NAMES)
+    assert CERTIFICATE["required"] == [
+        *CERTIFICATE["requiredInputs"],
+        *(name for name in COMPUTED_NAMES if name != "secretId"),
+    ]
+    for name in INPUT_NAMES:
+        assert CERTIFICATE["properties"][name] == CERTIFICATE["inputProperties"][name]
+
+
+def test_everything_is_described() -> None:
+    def undescribed(properties: dict[str, Any]) -> list[str]:
+        return [name for name, value in properties.items() if not value.get("description", "").endswith((".", "told."))]
+
+    assert undescribed(CERTIFICATE["properties"]) == []
+    assert undescribed(SCHEMA["config"]["variables"]) == []
+    for described in SCHEMA["types"].values():
+        assert undescribed(described["properties"]) == []
+
+
+def test_the_configuration_is_what_the_plugin_reads() -> None:
+    """A setting that is not in the schema is dropped by tools that go by it."""
+    assert SCHEMA["config"]["variables"].keys() == {*STACK_SETTINGS, "permissionWaitSeconds"}
+    assert SCHEMA["provider"]["inputProperties"] == SCHEMA["config"]["variables"]
+
+
+@pytest.mark.parametrize("token", SCHEMA["functions"])
+async def test_a_function_exists(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    """It gets as far as asking which cloud there is."""
+    monkeypatch.delenv("ARM_METADATA_HOSTNAME", raising=False)
+    monkeypatch.setenv("ARM_ENVIRONMENT", "nowhere")
+    provider = KeyVaultProvider(None)  # type: ignore[arg-type]
+    arguments = {name: _property() for name in SCHEMA["functions"][token]["inputs"].get("properties", {})}
+    with pytest.raises(PluginError, match='"nowhere", which is not known'):
+        await provider.invoke(InvokeRequest(token, arguments))
+
+
+def test_the_program_asks_functions_as_the_schema_has_them() -> None:
+    """A misspelled argument would come out at the first run on Azure."""
+
+    def program() -> dict[str, Any]:
+        options = pulumi.InvokeOptions()
+        check_access("/scope", ["one"], {"definition": "Title"}, SUBSCRIPTION, options)
+        return {
+            "caller": get_caller(options),
+            "deleted": [is_deleted_vault(name, "westeurope", SUBSCRIPTION, options) for name in ("deleted", "new")],
+        }
+
+    declared = declare(program)
+    assert declared.outputs == {
+        "caller": Caller(object_id="caller", tenant_id="10000000-0000-0000-0000-000000000001", kind="User"),
+        "deleted": [True, False],
+    }
+    assert {token for token, _ in declared.asked} == SCHEMA["functions"].keys()
+    for token, arguments in declared.asked:
+        inputs = SCHEMA["functions"][token]["inputs"]
+        assert arguments.keys() == inputs.get("properties", {}).keys() == set(inputs.get("required", ()))
+
+
+def test_a_refused_question_is_its_reason_alone() -> None:
+    """The engine wraps the message in its own, and the SDK in a traceback."""
+    with pytest.raises(pulumi.RunError, match=r"^Sign in with `az login`\.$"):
+        declare(lambda: get_caller(pulumi.InvokeOptions()).kind, Azure(refusal="Sign in with `az login`."))
+
+
+# The program's side
+
+
+def test_the_programs_class_has_every_name() -> None:
+    outputs = VaultCertificate.__annotations__
+    assert outputs.keys() == _snake(COMPUTED_NAMES)
+    assert {field.name for field in fields(VaultCertificateArgs)} == _snake(INPUT_NAMES)
+    assert Issuer.__annotations__.keys() == IssuerReference.model_fields.keys()
+    for name, hint in outputs.items():
+        assert ("None" in str(hint)) is (to_camel(name) not in CERTIFICATE["required"])
+
+
+def test_what_is_declared_is_what_the_plugin_takes() -> None:
+    """Check would refuse the program's own inputs."""
+    policy = leaf_policy().model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def program() -> dict[str, Any]:
+        provider = DeclaredProvider("temporalazure", {"environment": "public"})
+        certificate = VaultCertificate(
+            "orders",
+            VaultCertificateArgs(
+                vault_id="/vault",
+                vault_uri=VAULT,
+                name="orders",
+                policy=policy,
+                issuer=Issuer(certificate_pem=pulumi.Output.from_input("pem"), key_id="key", chain_pem=["root"]),
+                renewal=1,
+                tags={"owner": "shop"},
+            ),
+            pulumi.ResourceOptions(provider=provider),
+        )
+        return {name: getattr(certificate, name) for name in _snake(COMPUTED_NAMES)} | {"id": certificate.id}
+
+    declared = declare(program)
+    registered = declared.one("temporalazure:keyvault:Certificate")
+    assert registered.inputs == {
+        "vaultId": "/vault",
+        "vaultUri": VAULT,
+        "name": "orders",
+        "policy": policy,
+        "issuer": {"certificatePem": "pem", "keyId": "key", "chainPem": ["root"]},
+        "renewal": 1,
+        "tags": {"owner": "shop"},
+    }
+    assert registered.inputs.keys() == set(INPUT_NAMES)
+    assert registered.version == VERSION
+    assert registered.provider.startswith(declared.one("pulumi:providers:temporalazure").urn)
+    assert declared.outputs["key_id"] == f"{VAULT}keys/orders/{KEY_VERSION}"
+    assert declared.outputs["chain_pem"] == ["pem", "root"]
+    assert None not in declared.outputs.values()
+
+
+def test_the_provider_takes_settings_and_no_credentials() -> None:
+    """A credential that it took would lie in the state."""
+    declared = declare(lambda: {"urn": DeclaredProvider("temporalazure", {"environment": "china"}).urn})
+    registered = declared.one("pulumi:providers:temporalazure")
+    assert registered.inputs == {"environment": "china"}
+    assert registered.version == VERSION
+    assert not [name for name in SCHEMA["config"]["variables"] if re.search("(?i)secret|password|token$", name)]
+
+
+def _snake(names: tuple[str, ...]) -> set[str]:
+    return {to_snake(name) for name in names}
+
+
+def _property() -> Any:
+    return PropertyValue("given")
+
+
+def _assert_described(properties: dict[str, Any], required: list[str], model: type[BaseModel]) -> None:
+    written = model.model_json_schema(by_alias=True)
+    assert list(properties) == list(written["properties"])
+    assert required == written.get("required", [])
+    for name, described in properties.items():
+        assert _kind(described, SCHEMA) == _kind(written["properties"][name], written)
+
+
+def _kind(described: dict[str, Any], document: dict[str, Any]) -> Any:
+    """Return a type's outline, of a Pulumi schema or of a JSON schema, without what only one of them can say."""
+    if "$ref" in described:
+        target: Any = document
+        for step in described["$ref"].removeprefix("#/").split("/", 1 if document is SCHEMA else -1):
+            target = target[step]
+        return _kind(target, document)
+    if choices := [choice for choice in described.get("anyOf", []) if choice.get("type") != "null"]:
+        [only] = choices
+        return _kind(only, document)
+    match described["type"]:
+        case "array":
+            return [_kind(described["items"], document)]
+        case "object" if "properties" in described:
+            return {name: _kind(inner, document) for name, inner in described["properties"].items()}
+        case kind:
+            return kind
