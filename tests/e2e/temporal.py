@@ -105,25 +105,14 @@ def free_ports(count: int, *, besides: int | None = None) -> list[int]:
     return ports
 
 
-def wait_until(
-    condition: Callable[[], T],
-    what: str,
-    *,
-    passing_errors: tuple[type[Exception], ...] = (),
-    timeout_seconds: float = 30,
-) -> T:
-    """The first true result of `condition`, which may meet `passing_errors` until then."""
+def wait_until(condition: Callable[[], T], what: str, *, timeout_seconds: float = 30) -> T:
+    """The first true result of `condition`."""
     deadline = time.monotonic() + timeout_seconds
-    while True:
-        error: Exception | None = None
-        try:
-            if result := condition():
-                return result
-        except passing_errors as passing:
-            error = passing
+    while not (result := condition()):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: still not so after {timeout_seconds:.0f} s") from error
+            raise TimeoutError(f"{what}: still not so after {timeout_seconds:.0f} s")
         time.sleep(0.02)
+    return result
 
 
 class Process:

@@ -140,6 +140,13 @@ class Renewal:
     ask: Callable[[], str]
     mounts: Mapping[str, int]
 
+    def wait_until_shown(self, listener: Listener) -> None:
+        """Wait until a listener shows the renewed certificate."""
+        right, renewed = self.callers[listener.admits], self.after["cluster"]
+        wait_until(
+            lambda: presented(self.cluster, listener, right) == renewed, f"{listener} shows the renewed certificate"
+        )
+
 
 @pytest.fixture(scope="module")
 def renewal(program: Program, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Renewal]:
@@ -182,19 +189,12 @@ def test_listener_shows_the_renewed_certificate_without_a_restart(renewal: Renew
     assert set(renewal.shown_before.values()) == {renewal.before["cluster"]}
     assert renewal.before["cluster"] != renewal.after["cluster"]
     for listener in LISTENERS:
-        right = renewal.callers[listener.admits]
-        wait_until(
-            lambda: presented(renewal.cluster, listener, right) == renewal.after["cluster"],  # noqa: B023
-            f"{listener} shows the renewed certificate",
-        )
+        renewal.wait_until_shown(listener)
 
 
 def test_no_call_fails_because_of_a_renewal(renewal: Renewal) -> None:
     """A certificate beside the other's key, for a moment only, would refuse whoever connects in that moment."""
-    right = renewal.callers["clients"]
-    wait_until(
-        lambda: presented(renewal.cluster, FRONTEND, right) == renewal.after["cluster"], "the frontend is renewed"
-    )
+    renewal.wait_until_shown(FRONTEND)
     renewal.load.wait_for_more()
 
     assert renewal.load.stop() == (0, {"Hello, Temporal"})

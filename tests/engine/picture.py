@@ -1,8 +1,8 @@
-"""What a stack's state and its local Azure hold, object by object, so that two ends can be compared.
+"""What a stack's state and its local Azure hold, so that two ends can be compared object by object.
 
-Left out is only what differs between two undisturbed runs: ports and versions, keys and what is made of them, and the
-time of day. A certificate stands as what it certifies; its validity is in whole days, so both runs must have the same
-`today`.
+Left out is only what differs between two undisturbed runs: ports and versions, keys and what is made of them, the order
+of dependencies, and the time of day. A certificate stands as what it certifies; its validity is in whole days, so both
+runs must have the same `today`.
 """
 
 import base64
@@ -21,16 +21,17 @@ from provider.ownership import KEY_ONLY
 from tests.engine.stacks import CERTIFICATE, ProgramStack
 
 Picture = dict[str, Any]
-"""Objects by where they are: `state URN`, or `azure KIND KEY`."""
+"""Every property, by the object that has it (`state URN`, or `azure KIND KEY`) and its path there."""
 
 _OF_ONE_RUN = frozenset(
     {
         *("created", "modified", "sourcePosition", "stackTrace"),
         *("createdAt", "lastModifiedAt", "createdOn", "updatedOn", "assignedAt", "deletedAt", "purgedAt"),
         *("serialNumber", "thumbprint"),
+        "__inputs",  # what a stand-in plugin keeps for itself
     }
 )
-_NOT_OF_THE_STACK = frozenset({"cloud", "entra", "operations", "principals"})
+_NOT_OF_A_STACK = frozenset({"cloud", "entra", "operations", "principals"})
 _OF_KEYS = (x509.SubjectKeyIdentifier, x509.AuthorityKeyIdentifier)
 _PEM = "-----BEGIN CERTIFICATE-----"
 _ADDRESS = re.compile(r"https://127\.0\.0\.1:\d+")
@@ -40,18 +41,21 @@ _PROVIDER_ID = re.compile(r"(::pulumi:providers:[\w-]+::\w+)::[0-9a-f-]{36}")
 
 def picture(stack: ProgramStack) -> Picture:
     """What there is now, of this stack and in all of its local Azure."""
-    resources = stack.export(show_secrets=True)["deployment"].get("resources", [])
-    state = {f"state {item['urn']}": _normal(item) for item in resources}
-    assert len(state) == len(resources), "two resources have one URN"
-    azure = {
-        f"azure {kind} {key}": _certificate(document) if kind.endswith("certificates") else _normal(document)
-        for kind, key, document in _documents(stack.azure)
-    }
-    return state | azure
+    deployment = stack.export(show_secrets=True)["deployment"]
+    found: Picture = {"pending operations": deployment.get("pending_operations") or []}
+    for resource in deployment.get("resources") or []:
+        found |= _properties(f"state {resource['urn']}", _resource(resource))
+    for kind, key, document in _documents(stack.azure):
+        is_certificate = kind.endswith("certificates")
+        found |= _properties(f"azure {kind} {key}", _certificate(document) if is_certificate else _normal(document))
+    return found
 
 
 def assert_vaults_hold_what_the_state_says(stack: ProgramStack) -> None:
-    """Each certificate of the state is its vault's newest version, signed by its issuer; none waits, none is over."""
+    """The vaults have the state's certificates and no other: issued by their authority, their own, none waiting.
+
+    The newest version is the state's; one that was made for its key alone has that key, and is disabled.
+    """
     resources = stack.export()["deployment"]["resources"]
     certificates = {item["outputs"]["name"]: item for item in resources if item["type"] == CERTIFICATE}
     held = {
@@ -76,8 +80,15 @@ def assert_vaults_hold_what_the_state_says(stack: ProgramStack) -> None:
 def _documents(azure: LocalAzure) -> Iterator[tuple[str, str, Document]]:
     with closing(sqlite3.connect(azure.state / "state.sqlite3")) as connection:
         for kind, key, value in connection.execute("SELECT kind, key, value FROM documents"):
-            if kind not in _NOT_OF_THE_STACK:
+            if kind not in _NOT_OF_A_STACK:
                 yield kind, key, json.loads(value)
+
+
+def _resource(resource: Mapping[str, Any]) -> Document:
+    described: Document = _normal(resource)
+    if resource["type"].startswith("pulumi:providers:"):
+        del described["id"]
+    return described
 
 
 def _certificate(document: Document) -> Document:
@@ -118,7 +129,7 @@ def _normal(value: Any) -> Any:
         return {key: _normal(item) for key, item in value.items() if key not in _OF_ONE_RUN}
     if isinstance(value, list):
         items = [_normal(item) for item in value]
-        return sorted(items) if _are_urns(items) else items
+        return sorted(items) if all(isinstance(item, str) and item.startswith("urn:") for item in items) else items
     if not isinstance(value, str):
         return value
     if value.startswith(_PEM):
@@ -127,6 +138,8 @@ def _normal(value: Any) -> Any:
     return _VERSION.sub("VERSION", value)
 
 
-def _are_urns(items: list[Any]) -> bool:
-    """Dependencies, which come in any order."""
-    return all(isinstance(item, str) and item.startswith("urn:") for item in items)
+def _properties(path: str, value: Any) -> Picture:
+    if not value or not isinstance(value, Mapping | list):
+        return {path: value}
+    items = value.items() if isinstance(value, Mapping) else enumerate(value)
+    return {found: inner for key, item in items for found, inner in _properties(f"{path} {key}", item).items()}

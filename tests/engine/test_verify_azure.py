@@ -134,7 +134,7 @@ class TestWholeRun:
         assert [secret for secret in secrets if secret in text] == []
         assert "authorization" not in text.lower()
         assert not re.search(r"-----BEGIN|eyJ[\w-]{10}|127\.0\.0\.1|[\w+/=-]{64}", text)
-        assert "<pem: PRIVATE KEY of key-3; certificate-" in text
+        assert re.search(r"<pem: PRIVATE KEY of key-\d+; certificate-\d+ of key-\d+", text)
 
     def test_what_is_kept_is_not_seen_by_git(self, ended: tuple[Run, VaultClients, int]) -> None:
         whole, _, _ = ended
@@ -231,6 +231,20 @@ class TestInterrupt:
         assert status == 130
         assert "are back" in said
         assert network(sdk, vault) == before
+
+    def test_an_interrupt_of_the_removal_says_what_is_left(
+        self, dialled: LocalAzure, vault: VaultClients, tmp_path: Path
+    ) -> None:
+        """Whoever cannot wait for the removal must know that there is something to remove."""
+        dialled.hold(3, "before")
+        running = begin(dialled, vault.name, tmp_path, *ONE_CHECK)
+        assert dialled.wait_for_held(ENOUGH_SECONDS)["method"] == "DELETE"
+        status, said = interrupted(running)
+        assert status == 1
+        (left,) = held(vault)
+        assert left is not None
+        assert f"Still in {vault.name}: {left[: len(PREFIX) + 8]}" in said
+        assert "--clean-up" in said
 
     def test_what_a_killed_run_left_can_be_removed_later(
         self, dialled: LocalAzure, vault: VaultClients, tmp_path: Path

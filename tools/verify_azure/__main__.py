@@ -112,7 +112,9 @@ def _announcement(identity: Identity, survey: Survey, plan: Plan) -> str:
     if target.purge_protected:
         lines.append(f"Beware    purge protection: what is removed stays deleted for {target.soft_delete_days} days")
     if survey.leftovers:
-        lines.append(f"Beware    earlier runs left {len(survey.leftovers)} names; --clean-up removes them")
+        lines.append(
+            f"Beware    earlier runs left {len(survey.leftovers)} names, deleted or not; --clean-up removes what can be"
+        )
     if "firewall" in plan.allowed:
         lines.append("Beware    the vault is shut for everybody for some minutes, twice, and opened again as it was")
     if "throttle" in plan.allowed:

@@ -47,6 +47,8 @@ async def outcome(call: Awaitable[Any]) -> str:
     try:
         await call
     except HttpResponseError as error:
+        if error.status_code is None:  # nobody answered, such as when signing in fails
+            raise
         return refusal(error)
     return ACCEPTED
 

@@ -26,7 +26,7 @@ _Removal = Callable[[str], Awaitable[Any]]
 async def clean_up(clients: Clients, prefix: str, *, purge: bool) -> set[str]:
     """Delete everything whose name begins with `prefix`, and purge it if that is possible.
 
-    Returns the names that the vault still holds; under purge protection these are the deleted ones.
+    Returns the names that are still there and should not be; without `purge`, deleted ones do not count.
     """
     certificates, keys, secrets = clients.certificates, clients.keys, clients.secrets
 
@@ -53,7 +53,7 @@ async def clean_up(clients: Clients, prefix: str, *, purge: bool) -> set[str]:
     ]
     for listing, remove in deletions + (purges if purge else []):
         await _each(listing, prefix, remove)
-    return {name for name in await held_names(clients) if name.startswith(prefix)}
+    return {name for name in await held_names(clients, deleted=purge) if name.startswith(prefix)}
 
 
 async def _each(listing: Any, prefix: str, remove: _Removal) -> None:

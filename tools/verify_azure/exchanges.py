@@ -15,6 +15,9 @@ from pydantic import BaseModel, ConfigDict
 Network = Literal["open", "denied", "closed"]
 """A vault's public endpoint: open, open with a firewall that denies, or closed."""
 
+UNNAMED_CLOUD = "described by a metadata host"
+"""The `cloud` of a recording that was not made of any of Azure's own."""
+
 _TRIED_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -68,8 +71,9 @@ class Conditions(_Kept):
 
 
 class Recording(_Kept):
-    """The exchanges of one check, made with one type of key, under `conditions`."""
+    """The exchanges of one check, made with one type of key, under `conditions`, in a cloud of that name."""
 
+    cloud: str
     check: str
     key_type: str
     conditions: Conditions
@@ -94,7 +98,7 @@ def folded(exchanges: Iterable[Exchange]) -> tuple[Exchange, ...]:
     kept: list[Exchange] = []
     for exchange in exchanges:
         last = kept[-1] if kept else None
-        if last is not None and "$skiptoken" in exchange.query and last.path == exchange.path:
+        if last is not None and _continues(exchange, last):
             entries = sorted([*last.response["value"], *exchange.response["value"]], key=str)
             kept[-1] = last.model_copy(update={"response": {**last.response, "value": entries}})
             continue
@@ -102,6 +106,10 @@ def folded(exchanges: Iterable[Exchange]) -> tuple[Exchange, ...]:
             kept.pop()
         kept.append(_on_one_page(exchange))
     return tuple(kept)
+
+
+def _continues(exchange: Exchange, last: Exchange) -> bool:
+    return "$skiptoken" in exchange.query and (exchange.path, exchange.status) == (last.path, last.status)
 
 
 def _on_one_page(exchange: Exchange) -> Exchange:

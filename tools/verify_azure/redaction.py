@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from tools.verify_azure.exchanges import Exchange, RawExchange
@@ -27,6 +28,8 @@ _CERTIFICATES = frozenset({"cer", "x5c"})
 _BYTES = frozenset({"n", "x", "y", "x5t", "value", "digest"})
 _PRIVATE = frozenset({"d", "dp", "dq", "p", "q", "qi", "k", "key_hsm", "pwd"})
 _SHOWN_HEADERS = frozenset({"content-type", "location", "retry-after", "x-ms-keyvault-service-version"})
+
+_UNREADABLE = (TypeError, UnsupportedAlgorithm, ValueError)
 
 _TOKEN = re.compile(r"\beyJ[\w-]+\.[\w-]+(\.[\w-]*)?")
 _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
@@ -124,7 +127,7 @@ class Redactor:
         if not isinstance(entry, dict):
             return True
         name = entry.get("id") or entry.get("kid")
-        return name is None or f"/{self._prefix}" in name
+        return name is None or f"/{self._prefix}" in str(name)
 
     def _string(self, text: str, member: str) -> str:
         if member in _PRIVATE:
@@ -147,18 +150,17 @@ class Redactor:
     def _signing_request(self, text: str) -> str:
         data = _decoded(text) or b""
         try:
-            public_key = x509.load_der_x509_csr(data).public_key()
-        except ValueError:
+            key = self._key(x509.load_der_x509_csr(data).public_key())
+        except _UNREADABLE:
             return self._bytes(text)
-        return self._label("csr", data, text, f" of {self._key(public_key)}")
+        return self._label("csr", data, text, f" of {key}")
 
     def _certificate(self, text: str) -> str:
         data = _decoded(text) or b""
         try:
-            certificate = x509.load_der_x509_certificate(data)
-        except ValueError:
+            return f"<{self._certificate_name(x509.load_der_x509_certificate(data))}>"
+        except _UNREADABLE:
             return self._bytes(text)
-        return f"<{self._certificate_name(certificate)}>"
 
     def _certificate_name(self, certificate: x509.Certificate) -> str:
         data = certificate.public_bytes(Encoding.DER)
@@ -169,16 +171,17 @@ class Redactor:
 
     def _pem(self, text: str) -> str:
         """Say which blocks there are, in which order, and for which keys."""
-        blocks = []
-        for found in _PEM.finditer(text):
-            kind, block = found[1], found[0].encode()
+        return f"<pem: {'; '.join(self._block(found[1], found[0].encode()) for found in _PEM.finditer(text))}>"
+
+    def _block(self, kind: str, block: bytes) -> str:
+        try:
             if kind == "CERTIFICATE":
-                blocks.append(self._certificate_name(x509.load_pem_x509_certificate(block)))
-            elif kind.endswith("PRIVATE KEY"):
-                blocks.append(f"{kind} of {self._key(load_pem_private_key(block, None).public_key())}")
-            else:
-                blocks.append(kind)
-        return f"<pem: {'; '.join(blocks)}>"
+                return self._certificate_name(x509.load_pem_x509_certificate(block))
+            if kind.endswith("PRIVATE KEY"):
+                return f"{kind} of {self._key(load_pem_private_key(block, None).public_key())}"
+        except _UNREADABLE:
+            pass
+        return kind
 
     def _key(self, public_key: Any) -> str:
         data: bytes = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

@@ -25,7 +25,7 @@ from tools.verify_azure.bench import Bench
 from tools.verify_azure.checks import CHECKS, Check, Needs
 from tools.verify_azure.cleanup import clean_up
 from tools.verify_azure.clients import Clients, Recorder
-from tools.verify_azure.exchanges import Recording, folded
+from tools.verify_azure.exchanges import UNNAMED_CLOUD, Recording, folded
 from tools.verify_azure.redaction import Redactor, leaks
 from tools.verify_azure.report import Result, as_json
 from tools.verify_azure.target import PREFIX, Gate, Target, find, held_names
@@ -137,6 +137,7 @@ async def verify(identity: Identity, survey: Survey, plan: Plan, say: Callable[[
             plan=plan,
             recorder=recorder,
             outcome=outcome,
+            cloud=UNNAMED_CLOUD if identity.metadata_host else identity.environment,
             known_secrets=_known_secrets(identity, survey),
             say=say,
         )
@@ -147,7 +148,7 @@ async def verify(identity: Identity, survey: Survey, plan: Plan, say: Callable[[
             removing = _removed(own, prefix, purge=not target.purge_protected, outcome=outcome)
             if not await _interruptible(removing, say):
                 outcome.left.add(f"{prefix}-…")
-    checking.keep("report.json", as_json(outcome.results, cloud=_cloud(identity), began=began))
+    checking.keep("report.json", as_json(outcome.results, cloud=checking.cloud, began=began))
     return outcome
 
 
@@ -157,7 +158,8 @@ async def answered(check: Check, bench: Bench, redactor: Redactor) -> Result:
         async with asyncio.timeout(_LIMIT_SECONDS):
             return Result.of(check, bench.key_type, await check.ask(bench))
     except Exception as surprise:
-        remark = f"it ended with {type(surprise).__name__}: {redactor.text(str(surprise))}"
+        words = next(iter(str(surprise).splitlines()), "")
+        remark = f"it ended with {type(surprise).__name__}: {redactor.text(words)}"
         return Result(check=check, key_type=bench.key_type, seen={}, verdict="different", remark=remark)
 
 
@@ -177,6 +179,7 @@ class _Checking:
     plan: Plan
     recorder: Recorder
     outcome: Outcome
+    cloud: str
     known_secrets: Sequence[str]
     say: Callable[[str], None]
 
@@ -203,6 +206,7 @@ class _Checking:
         recording = Recording(
             check=check.name,
             key_type=key_type,
+            cloud=self.cloud,
             conditions=self.target.conditions.model_copy(
                 update={"network": check.network, "throttled": check.needs == "throttle"}
             ),
@@ -226,10 +230,9 @@ class _Checking:
 
 async def _removed(clients: Clients, prefix: str, *, purge: bool, outcome: Outcome) -> None:
     try:
-        left = await clean_up(clients, prefix, purge=purge)
+        outcome.left |= await clean_up(clients, prefix, purge=purge)
     except (AzureError, ToolError):
-        left = {f"{prefix}-…"}
-    outcome.left |= left if purge else set()
+        outcome.left.add(f"{prefix}-…")
 
 
 async def _interruptible(work: Coroutine[Any, Any, None], say: Callable[[str], None]) -> bool:
@@ -279,7 +282,3 @@ def _known_secrets(identity: Identity, survey: Survey) -> list[str]:
     )
     target, principal = survey.target, survey.principal
     return [target.host, target.subscription_id, principal.tenant_id, principal.object_id, *credentials]
-
-
-def _cloud(identity: Identity) -> str:
-    return "described by a metadata host" if identity.metadata_host else identity.environment

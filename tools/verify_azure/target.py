@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from azure.core.exceptions import HttpResponseError
+from azure.core.async_paging import AsyncItemPaged
+from azure.core.exceptions import AzureError, HttpResponseError
 from azure.mgmt.keyvault.models import Vault, VaultPatchParameters
 from yarl import URL
 
@@ -93,19 +94,22 @@ def _described(vault: Vault, subscription_id: str) -> Target:
     )
 
 
-async def held_names(clients: Clients) -> set[str]:
-    """Return the name of everything in the vault, pending and deleted things too.
+async def held_names(clients: Clients, *, deleted: bool = True) -> set[str]:
+    """Return the name of everything in the vault: what is pending, and what is `deleted` if that counts.
 
     Raises ToolError if this identity may not look.
     """
-    listings = (
+    listings: list[AsyncItemPaged[Any]] = [
         clients.certificates.list_properties_of_certificates(include_pending=True),
-        clients.certificates.list_deleted_certificates(include_pending=True),
         clients.keys.list_properties_of_keys(),
-        clients.keys.list_deleted_keys(),
         clients.secrets.list_properties_of_secrets(),
-        clients.secrets.list_deleted_secrets(),
-    )
+    ]
+    if deleted:
+        listings += [
+            clients.certificates.list_deleted_certificates(include_pending=True),
+            clients.keys.list_deleted_keys(),
+            clients.secrets.list_deleted_secrets(),
+        ]
     try:
         return {str(item.name) for listing in listings async for item in listing}
     except HttpResponseError as error:
@@ -138,9 +142,16 @@ class Gate:
             await settled(True)
             yield
         finally:
-            await self._set(before)
-            self._say(f"network rules of {self._target.name} are back")
+            await self._put_back(before)
             await settled(False)
+
+    async def _put_back(self, before: Mapping[str, Any]) -> None:
+        try:
+            await self._set(before)
+        except AzureError:
+            self._say(f"network rules of {self._target.name} COULD NOT BE PUT BACK: set them by hand, as printed above")
+            raise
+        self._say(f"network rules of {self._target.name} are back")
 
     async def _set(self, properties: Mapping[str, Any]) -> None:
         async with self._session.vaults(self._target.subscription_id) as client:

@@ -16,10 +16,11 @@ from tests.engine.localazure.replay import Replay
 from tests.engine.localazure.sdk import Sdk
 from tests.engine.localazure.vault_clients import VaultClients, fresh
 from tests.engine.verify_runs import run
-from tools.verify_azure.exchanges import Conditions, Exchange, Recording
+from tools.verify_azure.exchanges import UNNAMED_CLOUD, Conditions, Exchange, Recording
 
 pytestmark = pytest.mark.xdist_group("exchanges")
 
+OWN = "local Azure"
 KEPT = Path(__file__).parent / "exchanges"
 NETWORK = {
     "open": {"publicNetworkAccess": "Enabled", "networkAcls": {"defaultAction": "Allow"}},
@@ -86,15 +87,19 @@ def differences(recording: Recording, vaults: Vaults) -> list[str]:
         return list(Replay(recording, vault).differences())
 
 
-@pytest.mark.parametrize("source", ["local Azure", *sorted(path.name for path in KEPT.glob("*") if path.is_dir())])
+@pytest.mark.parametrize("source", [OWN, *sorted(path.name for path in KEPT.glob("*") if path.is_dir())])
 def test_local_azure_answers_as_recorded(
     source: str, azure: LocalAzure, vaults: Vaults, request: pytest.FixtureRequest
 ) -> None:
     """What the program is tested against would drift from what it runs on."""
-    folder = request.getfixturevalue("own_recordings") if source == "local Azure" else KEPT / source
+    folder = request.getfixturevalue("own_recordings") if source == OWN else KEPT / source
     paths = sorted(folder.rglob("*.json"))
     assert paths, f"{folder} holds no recording"
-    recordings = [Recording.load(path) for path in paths if path.name != "report.json"]
+    recordings = [Recording.load(path) for path in paths]
+    of_azure = {recording.check for recording in recordings if recording.cloud != UNNAMED_CLOUD}
+    assert of_azure == (set() if source == OWN else {recording.check for recording in recordings}), (
+        f"{folder} was not recorded of Azure, and says nothing about it"
+    )
     found = [line for recording in recordings for line in differences(recording, vaults)]
     assert not found, "\n".join(found)
 
