@@ -14,6 +14,7 @@ from enum import Enum
 import pulumi
 from pulumi_azure_native import authorization
 
+FIRST_CALLER = "first-caller"
 _NAMES = uuid.UUID("6f0fbb2c-6f3c-5f0e-9d0a-6d1f6f1d2a51")
 
 
@@ -49,7 +50,7 @@ class Principal:
     @property
     def key(self) -> str:
         """Tells it from others, in names that stay: its object ID, or `first-caller`."""
-        return "first-caller" if self.first_caller else self.object_id
+        return FIRST_CALLER if self.first_caller else self.object_id
 
 
 def assign(
@@ -60,17 +61,30 @@ def assign(
     subscription_id: str,
     parent: pulumi.Resource,
 ) -> list[authorization.RoleAssignment]:
-    """Declare `role` on `scope` for each principal; logical names begin with `name`."""
-    assignments = []
+    """Declare `role` on `scope` for each principal; logical names begin with `name`.
+
+    The first of those that are named takes the first caller's place, before any other is assigned: Azure refuses a
+    second equal assignment, and the first caller may well be among them.
+    """
+    assignments: list[authorization.RoleAssignment] = []
+    logical_name = f"{name}-{role.name.lower().replace('_', '-')}"
     # azure-native reads a scope back without its first slash: written so, an imported assignment is no other.
     scope = pulumi.Output.from_input(scope).apply(lambda path: path.lstrip("/"))
     for principal in principals:
         assignment_name = pulumi.Output.all(scope, role.definition, principal.key).apply(
             lambda parts: str(uuid.uuid5(_NAMES, "|".join(parts).lower()))
         )
+        if principal.first_caller:
+            place = pulumi.ResourceOptions(ignore_changes=["principalId", "principalType"])
+        elif not assignments:
+            place = pulumi.ResourceOptions(
+                aliases=[pulumi.Alias(name=f"{logical_name}-{FIRST_CALLER}")], delete_before_replace=True
+            )
+        else:
+            place = pulumi.ResourceOptions(depends_on=assignments[0])
         assignments.append(
             authorization.RoleAssignment(
-                f"{name}-{role.name.lower().replace('_', '-')}-{principal.key}",
+                f"{logical_name}-{principal.key}",
                 scope=scope,
                 role_assignment_name=assignment_name,
                 role_definition_id=(
@@ -78,10 +92,7 @@ def assign(
                 ),
                 principal_id=principal.object_id,
                 principal_type=principal.kind,
-                opts=pulumi.ResourceOptions(
-                    parent=parent,
-                    ignore_changes=["principalId", "principalType"] if principal.first_caller else None,
-                ),
+                opts=pulumi.ResourceOptions.merge(place, pulumi.ResourceOptions(parent=parent)),
             )
         )
     return assignments

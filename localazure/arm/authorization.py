@@ -44,11 +44,14 @@ class _Authorization:
     async def list(self, request: web.Request) -> web.Response:
         scope = _scope(request)
         await self._context.authorize(request, scope, "Microsoft.Authorization/roleAssignments/read")
-        below, principal = True, None
+        below, principals = True, None
         for condition in _conditions(request):
-            by_principal = re.fullmatch(r"(?:principalId eq|assignedTo)\s*\(?'([^']+)'\)?", condition)
+            by_principal = re.fullmatch(r"(principalId eq|assignedTo)\s*\(?'([^']+)'\)?", condition)
             if by_principal:
-                principal = by_principal[1].lower()
+                principals = [by_principal[2].lower()]
+                if by_principal[1] == "assignedTo":
+                    known = directory.by_object_id(self._store, principals[0])
+                    principals += known["memberOf"] if known else []
             elif condition == "atScope()":
                 below = False
             else:
@@ -57,7 +60,7 @@ class _Authorization:
             _document(assignment)
             for _, assignment in self._store.items(ROLE_ASSIGNMENTS)
             if (access.covers(assignment["scope"], scope) or (below and access.covers(scope, assignment["scope"])))
-            and principal in (None, assignment["principalId"])
+            and (principals is None or assignment["principalId"] in principals)
         ]
         return web.json_response({"value": found})
 

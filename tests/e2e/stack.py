@@ -17,7 +17,8 @@ from localazure.client import LocalAzure
 from tests.e2e.certificates import Authority, Pair
 from tests.e2e.conversation import Caller
 from tests.e2e.deployed import Deployed
-from tests.e2e.temporal import CLI_ENV, free_ports
+from tests.e2e.ports import free_ports
+from tests.e2e.temporal import CLI_ENV
 from tests.engine.stacks import Hand, ProgramStack
 from tools import REPOSITORY
 

@@ -8,13 +8,11 @@ boots at once collide over the cluster's metadata. Output goes to a log file per
 
 import http.client
 import json
-import random
 import re
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
@@ -24,6 +22,7 @@ from typing import Self, TypeVar
 import psutil
 
 from tests.e2e.deployed import Deployed
+from tests.e2e.ports import free_ports
 from tools.toolchain import Toolchain, UiServer
 
 T = TypeVar("T")
@@ -91,20 +90,6 @@ def ui_program() -> UiServer:
     return Toolchain().ui_server()
 
 
-def free_ports(count: int, *, besides: int | None = None) -> list[int]:
-    """Ports that nobody listens on, and that neither local Azure nor the kernel picks for itself."""
-    ports: list[int] = []
-    with ExitStack() as stack:
-        while len(ports) < count:
-            candidate = stack.enter_context(closing(socket.socket()))
-            port = random.randrange(10_000, 20_000)
-            with suppress(OSError):
-                candidate.bind(("127.0.0.1", port))
-                if port != besides:
-                    ports.append(port)
-    return ports
-
-
 def wait_until(condition: Callable[[], T], what: str, *, timeout_seconds: float = 30) -> T:
     """The first true result of `condition`."""
     deadline = time.monotonic() + timeout_seconds
@@ -170,7 +155,7 @@ class Cluster:
         self._changes = changes
         address = deployed.variables(CLI_ENV)["TEMPORAL_ADDRESS"]
         frontend_port = int(address.rpartition(":")[2])
-        other_ports = free_ports(len(LISTENERS) - 1, besides=frontend_port)
+        other_ports = free_ports(len(LISTENERS) - 1)
         self.ports = dict(zip(LISTENERS, (frontend_port, *other_ports), strict=True))
 
     def __enter__(self) -> Self:

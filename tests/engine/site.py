@@ -54,6 +54,10 @@ class Site:
 
     def before(self, name: str) -> ProgramStack:
         """The stack when the change is about to be made; the last one that was returned is gone."""
+        self.undisturbed(name)
+        return self._before(name)
+
+    def _before(self, name: str) -> ProgramStack:
         change = self._changes[name]
         kept = self._kept(change.after)
         self.close()
@@ -68,7 +72,7 @@ class Site:
     def undisturbed(self, name: str) -> Undisturbed:
         """The change as it goes when nothing disturbs it."""
         if name not in self._undisturbed:
-            stack = self.before(name)
+            stack = self._before(name)
             watch = Watch(stack.azure)
             stack.run(self._changes[name].operation, *ONE_AT_A_TIME).check()
             writes = [kind_of(write) for write in watch.writes()]

@@ -171,6 +171,16 @@ class TestVerdicts:
         assert [check["verdict"] for check in ended.report["checks"]] == ["not run", "not run"]
         assert azure.writes(before) == []
 
+    def test_a_file_that_would_tell_a_secret_is_withheld(
+        self, azure: LocalAzure, vault: VaultClients, tmp_path: Path
+    ) -> None:
+        """Redaction may have a gap: here a credential is a word that no rule takes for one."""
+        ended = run(azure, vault.name, tmp_path, "--yes", *ONE_CHECK, ARM_CLIENT_CERTIFICATE_PASSWORD="api-version")
+        assert ended.status == 1
+        assert "Not written: exchanges/first-request.EC-P256.json" in ended.said
+        assert [path.name for path in ended.folder.rglob("*.json")] == ["report.json"]
+        assert held(vault) == set()
+
     def test_under_purge_protection_what_was_made_stays_deleted(
         self, azure: LocalAzure, sdk: Sdk, tmp_path: Path
     ) -> None:

@@ -72,12 +72,20 @@ def begin(azure: LocalAzure, vault: str, output: Path, *options: str) -> subproc
     )
 
 
-def run(azure: LocalAzure, vault: str, output: Path, *options: str, identity: str = "deployer", said: str = "") -> Run:
-    """A whole run; `said` is what the person types."""
+def run(
+    azure: LocalAzure,
+    vault: str,
+    output: Path,
+    *options: str,
+    identity: str = "deployer",
+    said: str = "",
+    **variables: str,
+) -> Run:
+    """A whole run; `said` is what the person types, `variables` are added to the environment."""
     ended = subprocess.run(
         command(vault, output, *options),
         cwd=REPOSITORY,
-        env=environment(azure, identity),
+        env=environment(azure, identity) | variables,
         input=said,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

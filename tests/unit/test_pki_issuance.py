@@ -281,6 +281,16 @@ def test_the_authority_issues_until_its_last_moment() -> None:
         validity(leaf_policy(), issuer, end)
 
 
+def test_no_leaf_predates_its_issuer() -> None:
+    """An authority that was made elsewhere, this noon, has issued nothing this morning."""
+    name, key = authority_policy().subject.name(), private_key(KeyType.EC_P256)
+    noon = TODAY + timedelta(hours=12)
+    issuer = x509.CertificateBuilder(name, name, key.public_key(), 1, noon, noon + 1000 * DAY).sign(
+        key, hashes.SHA256()
+    )
+    assert validity(leaf_policy(), issuer, NOW) == (noon, TODAY + 90 * DAY)
+
+
 def test_an_authority_that_is_not_yet_valid_issues_nothing() -> None:
     """A rehearsal with a clock in the future leaves one behind."""
     issuer = issue(authority_policy(), now=NOW + 10 * DAY).certificate
@@ -302,6 +312,14 @@ def test_a_leaf_is_due_from_the_first_day_of_its_window(
     for day in range(validity_days + 3):
         for moment in (TODAY + day * DAY, TODAY + (day + 1) * DAY - timedelta(microseconds=1)):
             assert renewal_due(certificate, policy, authority.certificate, moment) is (day >= opens), moment
+
+
+@given(st.datetimes(datetime(2026, 5, 26), datetime(2026, 5, 31), timezones=st.just(UTC)), zones)
+def test_a_window_opens_at_once_in_every_time_zone(authority: Issued, now: datetime, zone: timezone) -> None:
+    """A colleague's preview would announce what one's own does not."""
+    certificate = issue(leaf_policy(), authority).certificate
+    due = renewal_due(certificate, leaf_policy(), authority.certificate, now.astimezone(zone))
+    assert due is (now >= datetime(2026, 5, 28, tzinfo=UTC))
 
 
 @given(policies(roles=(Role.NODE, Role.CLIENT)), st.integers(0, 1000), zones)

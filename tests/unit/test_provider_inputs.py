@@ -115,6 +115,12 @@ def test_what_is_missing_is_found_beside_what_is_unknown(name: str) -> None:
     assert [(problem["loc"], problem["type"]) for problem in problems(given)] == [((name,), "missing")]
 
 
+def test_in_a_list_only_what_is_unknown_is_not_judged() -> None:
+    names = ("policy", "subjectAlternativeNames", "ipAddresses")
+    found = problems(_with(names, [UNKNOWN, "10.0.0.256"]))
+    assert [problem["loc"] for problem in found] == [(*names, 1)]
+
+
 def test_an_input_that_does_not_exist_is_found() -> None:
     """Somebody who writes `keySize` would get the default."""
     assert [problem["loc"] for problem in problems({**INPUTS, "keySize": 4096})] == [("keySize",)]

@@ -322,7 +322,7 @@ async def test_a_leaf_whose_authority_ended_is_left_and_warned_about(
     ("day", "words"),
     [
         (0, None),
-        (1825 - 181, None),
+        (1825 - 180 - 1 / 86400, None),
         (1825 - 180, "ends on 2031-03-28"),
         (1824, "ends on 2031-03-28"),
         (1825, "ended on 2031-03-28"),
@@ -330,10 +330,10 @@ async def test_a_leaf_whose_authority_ended_is_left_and_warned_about(
     ],
 )
 async def test_an_authority_is_never_renewed_by_the_clock(
-    provider: KeyVaultProvider, listener: Listener, monkeypatch: pytest.MonkeyPatch, day: int, words: str | None
+    provider: KeyVaultProvider, listener: Listener, monkeypatch: pytest.MonkeyPatch, day: float, words: str | None
 ) -> None:
     """Consumers must be told to trust it first; whoever looks must be told in time."""
-    monkeypatch.setenv(VARIABLE, (NOW + day * DAY).isoformat())
+    monkeypatch.setenv(VARIABLE, (NOW.replace(hour=0, minute=0) + day * DAY).isoformat())
     assert (await diff(provider, AUTHORITY_STATE, AUTHORITY_INPUTS)).changes is False
     assert [kind for kind, _, _ in listener.said] == ["warning"] * (words is not None)
     assert all(words is not None and words in message for _, message, _ in listener.said)

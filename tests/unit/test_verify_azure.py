@@ -5,13 +5,16 @@ import inspect
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import jwt
 import pytest
+from azure.core.exceptions import HttpResponseError
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -31,6 +34,7 @@ from tools.verify_azure.exchanges import Conditions, Exchange, RawExchange, Reco
 from tools.verify_azure.redaction import Redactor, leaks
 from tools.verify_azure.report import Result, as_json, summary, table
 from tools.verify_azure.run import answered, stranger_of
+from tools.verify_azure.target import Gate, Target
 
 VAULT = "https://contoso-vault.vault.azure.net"
 PREFIX = "verify-azure-0badcafe-07"
@@ -429,6 +433,60 @@ class TestVerdict:
         shown = captured.get()
         assert "a: assumed [1], seen [2]" in shown
         assert shown.count("EC-P256") == 2
+
+
+class FakeArm:
+    """Takes the place of a session and its vault client: notes changes, and refuses them from the nth on."""
+
+    def __init__(self, *, refuses_from: int = 99) -> None:
+        self.changes: list[Mapping[str, Any]] = []
+        self._refuses_from = refuses_from
+
+    @asynccontextmanager
+    async def client(self, _: str) -> AsyncIterator[Any]:
+        yield SimpleNamespace(vaults=self)
+
+    async def update(self, _group: str, _vault: str, change: Any) -> None:
+        self.changes.append(change["properties"])
+        if len(self.changes) >= self._refuses_from:
+            raise HttpResponseError("no")
+
+
+class TestGate:
+    BEFORE: ClassVar[dict[str, Any]] = {"networkAcls": {"defaultAction": "Deny"}, "publicNetworkAccess": "Enabled"}
+
+    def gate(self, arm: FakeArm, said: list[str]) -> Gate:
+        target = Target(
+            id="/subscriptions/s/resourceGroups/g/providers/Microsoft.KeyVault/vaults/v",
+            name="v",
+            uri="https://v.vault.azure.net/",
+            resource_group="g",
+            subscription_id="s",
+            purge_protected=False,
+            soft_delete_days=90,
+            network=self.BEFORE,
+        )
+        return Gate(SimpleNamespace(vaults=arm.client), target, said.append)  # type: ignore[arg-type]
+
+    async def settled(self, _: bool) -> None:
+        return None
+
+    async def test_the_rules_are_put_back_whatever_happens_meanwhile(self) -> None:
+        arm, said = FakeArm(), list[str]()
+        with pytest.raises(TimeoutError):
+            async with self.gate(arm, said).shut("closed", self.settled):
+                raise TimeoutError
+        assert arm.changes == [{"publicNetworkAccess": "Disabled"}, self.BEFORE]
+        assert said[-1] == "network rules of v are back"
+
+    async def test_rules_that_cannot_be_put_back_are_printed(self) -> None:
+        """A vault that stays shut, and nobody knows how it was."""
+        arm, said = FakeArm(refuses_from=2), list[str]()
+        with pytest.raises(HttpResponseError):
+            async with self.gate(arm, said).shut("denied", self.settled):
+                pass
+        assert "COULD NOT BE PUT BACK" in said[-1]
+        assert json.dumps(self.BEFORE) in "\n".join(said)
 
 
 class TestStranger:

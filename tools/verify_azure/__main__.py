@@ -27,7 +27,13 @@ _INTERRUPTED = 130
 @click.option("--despite-others", is_flag=True, help="Take a vault that holds other things than earlier checks left.")
 @click.option("--firewall", is_flag=True, help="Shut the vault's network for some minutes too, and open it again.")
 @click.option("--throttle", is_flag=True, help="Make keys until the vault refuses, too.")
-@click.option("--only", multiple=True, type=click.Choice([check.name for check in CHECKS]), help="Run this check only.")
+@click.option(
+    "--only",
+    metavar="CHECK",
+    multiple=True,
+    type=click.Choice([check.name for check in CHECKS]),
+    help="Run this check only (docs/verify-azure.md has their names).",
+)
 @click.option(
     "--key-type",
     multiple=True,

@@ -260,7 +260,7 @@ async def merged_authority(bench: Bench) -> Answers:
     of_new = {"of the new version": f"/{version_of(held)}", "of the first version": f"/{version_of(first)}"}
     return {
         "holds what was merged": x509_of(held) == certificate,
-        "key id": next((which for which, end in of_new.items() if str(merged.key_id).endswith(end)), "another"),
+        "key id": next((words for words, end in of_new.items() if str(merged.key_id).endswith(end)), "another"),
         "tag": tag_of(held),
         "its versions listed": len(await bench.versions(name)),
         "request, in the end": (await own.certificates.get_certificate_operation(name)).status,
