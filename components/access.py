@@ -14,7 +14,7 @@ from enum import Enum
 import pulumi
 from pulumi_azure_native import authorization
 
-FIRST_CALLER = "first-caller"
+_FIRST_CALLER = "first-caller"
 _NAMES = uuid.UUID("6f0fbb2c-6f3c-5f0e-9d0a-6d1f6f1d2a51")
 
 
@@ -50,7 +50,7 @@ class Principal:
     @property
     def key(self) -> str:
         """Tells it from others, in names that stay: its object ID, or `first-caller`."""
-        return FIRST_CALLER if self.first_caller else self.object_id
+        return _FIRST_CALLER if self.first_caller else self.object_id
 
 
 def assign(
@@ -78,7 +78,7 @@ def assign(
             place = pulumi.ResourceOptions(ignore_changes=["principalId", "principalType"])
         elif not assignments:
             place = pulumi.ResourceOptions(
-                aliases=[pulumi.Alias(name=f"{logical_name}-{FIRST_CALLER}")], delete_before_replace=True
+                aliases=[pulumi.Alias(name=f"{logical_name}-{_FIRST_CALLER}")], delete_before_replace=True
             )
         else:
             place = pulumi.ResourceOptions(depends_on=assignments[0])

@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestError
+from azure.mgmt.core.tools import parse_resource_id
 from cryptography import x509
 from pulumi.provider.experimental.provider import (
     CheckFailure,
@@ -248,7 +249,12 @@ class KeyVaultProvider(Provider):
             return await self._import(request)
         wanted = CertificateInputs.model_validate(inputs_of(old))
         issuance = await self._issuance(request.urn, wanted, _AT_ONCE)
-        held = await issuance.held()
+        try:
+            held = await issuance.held()
+        except PluginError as error:
+            if not isinstance(error.__cause__, ServiceRequestError) or not await self._is_gone(wanted.vault_id):
+                raise
+            held = None
         if held is None:
             return ReadResponse(resource_id="")
         state = issuance.state_of(held) if held.cer else {}
@@ -283,6 +289,16 @@ class KeyVaultProvider(Provider):
         await (await self._issuance(request.urn, wanted, self._limit(request.timeout))).delete()
 
     # Help
+
+    async def _is_gone(self, vault_id: str) -> bool:
+        """Tell whether a vault that does not answer was deleted, as far as this identity may know."""
+        vault = parse_resource_id(vault_id)
+        async with (await self._open()).vaults(vault["subscription"]) as client:
+            try:
+                await client.vaults.get(vault["resource_group"], vault["name"])
+            except HttpResponseError as error:
+                return error.status_code == 404
+        return False
 
     def _limit(self, timeout_seconds: float) -> float:
         return timeout_seconds or self._permission_wait_seconds

@@ -93,6 +93,24 @@ def test_preview_says_what_is_wrong_and_up_puts_it_right(drifted: Drifted, azure
     assert watch.writes() == []
 
 
+def test_deleted_vault_comes_back_with_all_that_was_in_it(drifted: Drifted, hand: Hand, azure: LocalAzure) -> None:
+    """Prevents a refresh that fails because a vault that is gone does not answer, and keys that are made anew."""
+    stack = drifted.stack
+    stack.run("up").check()
+    before, vault = stack.outputs(), stack.vault("leaves")
+    group = vault["id"].split("/")[4]
+    hand.sdk.vaults().vaults.delete(group, vault["name"])
+    assert stack.run("refresh", identity="previewer").check().certificates("delete") == before["certificates"].keys() - {
+        "internode-1",
+        "clients-1",
+    }
+    preview = stack.run("preview", identity="nobody").check()
+    watch = Watch(azure)
+    assert stack.run("up").check().steps == preview.steps
+    assert watch.writes("vault") == []
+    assert stack.outputs() == before
+
+
 def test_version_that_somebody_adds_to_an_authority_is_not_used(
     new_stack: Callable[[], ProgramStack], hand: Hand, azure: LocalAzure
 ) -> None:

@@ -113,6 +113,8 @@ class Registered:
     inputs: dict[str, Any]
     dependencies: frozenset[str]
     ignore_changes: tuple[str, ...]
+    former_names: tuple[str, ...]
+    delete_before_replace: bool
     provider: str
     version: str
 
@@ -136,6 +138,8 @@ class _Monitor(MockMonitor):
                 inputs=MessageToDict(request.object),
                 dependencies=frozenset(request.dependencies),
                 ignore_changes=tuple(request.ignoreChanges),
+                former_names=tuple(alias.spec.name for alias in request.aliases if alias.spec.name),
+                delete_before_replace=request.deleteBeforeReplace,
                 provider=request.provider,
                 version=request.version,
             )

@@ -451,6 +451,18 @@ def test_the_first_caller_stays_whoever_runs_the_next() -> None:
     assert all(item.ignore_changes == ("principalId", "principalType") for item in first)
 
 
+def test_whoever_is_named_takes_over_from_the_first_caller() -> None:
+    """The first caller is among the named, as a rule, and Azure refuses a second equal assignment."""
+    declared = mutual_tls(deployers=(ALICE, TEAM), readers={})
+    for prefix in ("authorities-certificates-officer", "authorities-crypto-user", "leaves-certificates-officer"):
+        first = declared.one(":RoleAssignment", f"{prefix}-{ALICE.object_id}")
+        assert first.former_names == (f"{prefix}-first-caller",)
+        assert first.delete_before_replace
+        second = declared.one(":RoleAssignment", f"{prefix}-{TEAM.object_id}")
+        assert second.former_names == ()
+        assert first.urn in second.dependencies
+
+
 def test_an_assignments_name_is_its_own_and_stays() -> None:
     """Azure refuses an equal assignment under another name, and another one under the same."""
     runs = [mutual_tls(deployers=(ALICE, TEAM), readers={EVERY_LEAF: (ROBOT,), "ui": (ROBOT,)}) for _ in range(2)]
