@@ -43,6 +43,12 @@ from pki.chain import issued
 AUTHORITY_WARNING = timedelta(days=180)
 """How long before its end an authority is warned about; `up` warns at the same time."""
 
+_WHAT_FOLLOWS = {
+    Role.AUTHORITY: ", and all that it issued ends with it. It is not renewed by itself: raise its renewal, or roll it "
+    "over.",
+    Role.NODE: ". `make up` renews it. The server reads it again by itself; once it has ended, restart the server.",
+    Role.CLIENT: ". `make up` renews it. It is read at start: restart whoever has it.",
+}
 _ISSUE_ANEW = "Run `make up`, which issues it anew."
 _RUN_UP = "Run `make up` with this version of the program."
 _SERVER_SLOTS = 2
@@ -74,12 +80,7 @@ def warnings(outputs: Outputs, now: datetime) -> list[str]:
         window = AUTHORITY_WARNING if authority else timedelta(days=issued_certificate.renew_before_days)
         if now.date() >= (ends - window).date():
             when = f"{name} {'ended' if ends <= now else 'ends'} on {ends:%Y-%m-%d}"
-            found.append(
-                f"{when}, and all that it issued ends with it. It is not renewed by itself: raise its renewal, or roll "
-                f"it over."
-                if authority
-                else f"{when}. `make up` renews it. UI, CLI and workers read it when they start: restart them."
-            )
+            found.append(f"{when}{_WHAT_FOLLOWS[issued_certificate.role]}")
     return found
 
 

@@ -292,7 +292,7 @@ class KeyVaultProvider(Provider):
 
     async def _is_gone(self, vault_id: str) -> bool:
         """Tell whether a vault that does not answer was deleted, as far as this identity may know."""
-        vault = parse_resource_id(vault_id)
+        vault = {part: str(value) for part, value in parse_resource_id(vault_id).items()}
         async with (await self._open()).vaults(vault["subscription"]) as client:
             try:
                 await client.vaults.get(vault["resource_group"], vault["name"])

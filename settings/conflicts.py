@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pki import Role
 from settings.problems import Location, Problem, listed, quoted
 from settings.resolved import LOCAL_STACK, AuthoritySettings, CertificateSettings, Settings
-from settings.values import LONGEST_NAME_PART, RESOURCE_GROUP_FIX, resource_group_fault
+from settings.values import LONGEST_NAME_PART, RESOURCE_GROUP_FIX, encoded_length, resource_group_fault
 from settings.written import DefaultAction, Network
 
 TRUSTED_GENERATIONS = 2
@@ -113,7 +113,7 @@ def _authority(authority: AuthoritySettings) -> Iterator[Problem]:
             "Remove those that no certificate in use was issued by.",
         )
     longest = max((generation.common_name for generation in authority.generations.values()), key=len, default="")
-    if len(longest) > LONGEST_NAME_PART:
+    if encoded_length(longest) > LONGEST_NAME_PART:
         yield Problem(
             (*here, "commonName"),
             f"with the generation it is {quoted(longest)}, {len(longest)} characters",
@@ -164,7 +164,7 @@ def _certificate(certificate: CertificateSettings, settings: Settings) -> Iterat
             f"Set it, to at most {certificate.validity_days - 1}; left out, it is 30.",
             rests_on=((*here, "validityDays"),),
         )
-    if len(certificate.common_name) > LONGEST_NAME_PART:
+    if encoded_length(certificate.common_name) > LONGEST_NAME_PART:
         yield Problem(
             (*here, "commonName"),
             f"its default, {quoted(certificate.common_name)}, has {len(certificate.common_name)} characters",

@@ -193,11 +193,16 @@ def _generation_number(key: object) -> object:
     return key
 
 
+def encoded_length(text: str) -> int:
+    """Return how much of a name's room a text takes: a letter beyond ASCII counts as its bytes in UTF-8."""
+    return len(text.encode())
+
+
 def _name_part(text: str) -> str:
     if not text or text != text.strip() or not text.isprintable():
         raise Wrong(f"{quoted(text)} is empty, or has blanks at an end or control characters", "Write plain text.")
-    if len(text) > LONGEST_NAME_PART:
-        raise Wrong(f"{quoted(text)} has {len(text)} characters", f"Use at most {LONGEST_NAME_PART}.")
+    if encoded_length(text) > LONGEST_NAME_PART:
+        raise Wrong(f"{quoted(text)} has {encoded_length(text)} characters", f"Use at most {LONGEST_NAME_PART}.")
     return text
 
 

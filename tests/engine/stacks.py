@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar, cast
 
 from azure.keyvault.certificates import CertificateClient, CertificatePolicy, KeyVaultCertificate
 from azure.keyvault.keys import KeyClient
@@ -26,6 +26,7 @@ from tools.stack import EngineError, LocalStack, Outcome
 
 PROJECT = "temporal-azure"
 CERTIFICATE = "temporalazure:keyvault:Certificate"
+_Client = TypeVar("_Client", CertificateClient, KeyClient, SecretClient)
 WAITING = "Waiting for permission"
 _LEAF = "temporal-azure:components:MutualTls$temporal-azure:components:Certificate"
 _AUTHORITY = "temporal-azure:components:MutualTls$temporal-azure:components:CertificateAuthority"
@@ -253,10 +254,11 @@ class Hand:
         """Assign a built-in role, by its name, as the deployer."""
         self.sdk.assign(identity, role_named(role).id, scope)
 
-    def _client(self, kind: type[Any], vault_uri: str, identity: str = "hand") -> Any:
+    def _client(self, kind: type[_Client], vault_uri: str, identity: str = "hand") -> _Client:
         known = (kind, vault_uri, identity)
         if known not in self._clients:
-            client = kind(
+            make: Any = kind
+            client = make(
                 vault_uri,
                 credential=self.sdk.credential(identity),
                 verify_challenge_resource=False,
@@ -264,7 +266,7 @@ class Hand:
                 **self.sdk.trust,
             )
             self._clients[known] = self._closing.enter_context(client)
-        return self._clients[known]
+        return cast(_Client, self._clients[known])
 
 
 def stored(azure: LocalAzure, vault_name: str, *, deleted: bool = False) -> dict[str, Document]:

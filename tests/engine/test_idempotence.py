@@ -56,9 +56,7 @@ def everything(azure: LocalAzure) -> dict[str, Any]:
         },
         "certificates": {"orders": {}},
         "vaults": {
-            "network": {
-                "privateEndpointSubnet": f"{providers}/Microsoft.Network/virtualNetworks/hub/subnets/vaults"
-            },
+            "network": {"privateEndpointSubnet": f"{providers}/Microsoft.Network/virtualNetworks/hub/subnets/vaults"},
             "diagnosticsWorkspace": f"{providers}/Microsoft.OperationalInsights/workspaces/hub",
         },
         "access": {
@@ -114,7 +112,7 @@ def test_first_up_does_exactly_what_preview_announced(beginning: Beginning) -> N
         ("preview", "previewer"),
         ("preview", "nobody"),
         ("refresh", "previewer"),
-        ("up", "deployer"),
+        ("refresh", "deployer"),
     ],
 )
 def test_nothing_is_left_to_do_whoever_looks(
@@ -146,7 +144,15 @@ def test_outputs_are_those_of_the_contract(beginning: Beginning) -> None:
     """Prevents an output that changes its name under those who read it."""
     outputs = beginning.stack.outputs()
     assert outputs.keys() == OUTPUTS
-    assert outputs["certificates"].keys() == {"internode-1", "internode-2", "clients-1", "cluster", "ui", "cli", "orders"}
+    assert outputs["certificates"].keys() == {
+        "internode-1",
+        "internode-2",
+        "clients-1",
+        "cluster",
+        "ui",
+        "cli",
+        "orders",
+    }
     assert {frozenset(facts) for facts in outputs["certificates"].values()} == {frozenset(FACTS)}
     assert outputs["workerEnvs"].keys() == {"orders"}
     assert {purpose: set(vault) for purpose, vault in outputs["keyVaults"].items()} == {

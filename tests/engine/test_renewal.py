@@ -1,5 +1,5 @@
-"""What the days do to certificates, and what changed settings do: a leaf is issued anew for a reason, an authority never
-by the clock.
+"""What the days do to certificates, and what changed settings do: a leaf is issued anew for a reason, an authority
+never by the clock.
 
 The stack was made sixty days ago, as far as the program knows: what it issues by now is valid in the vault too, which
 goes by the real clock.
@@ -174,7 +174,7 @@ def test_changed_leaf_is_issued_anew_and_tags_alone_are_not_a_change(
         "key": {"keyType": "EC-P384"},
         "issuer": {"issuer": "internode"},
     }
-    stack.set(certificates=dict.fromkeys(changes, {}))
+    stack.set(certificates={name: {} for name in changes})
     stack.run("up").check()
     before = stack.facts()
     stack.set(certificates=changes)
@@ -198,7 +198,11 @@ def test_changed_leaf_is_issued_anew_and_tags_alone_are_not_a_change(
     assert stack.run("up").check().certificates("update") == changed.keys()
     assert vault_writes(watch) == {name: ["PATCH"] for name in changed}
     assert stack.facts() == changed
-    kept = [document for purpose in ("leaves", "authorities") for document in stored(azure, stack.vault(purpose)["name"]).values()]
+    kept = [
+        document
+        for purpose in ("leaves", "authorities")
+        for document in stored(azure, stack.vault(purpose)["name"]).values()
+    ]
     assert {document["name"] for document in kept if document["versions"][-1]["tags"]["team"] == "payments"} == (
         changed.keys()
     )
@@ -209,7 +213,10 @@ def test_renewed_authority_keeps_key_and_name_and_its_leaves(
 ) -> None:
     """Prevents that to renew an authority is to replace every certificate under it at once."""
     before = stack.facts()
-    changes: dict[str, dict[str, Any]] = {"clients": {"generations": {"1": {"renewal": 1}}}, "internode": {"validityDays": 3650}}
+    changes: dict[str, dict[str, Any]] = {
+        "clients": {"generations": {"1": {"renewal": 1}}},
+        "internode": {"validityDays": 3650},
+    }
     stack.set(certificateAuthorities=merge(AUTHORITIES, changes))
     preview = stack.run("preview", identity="nobody").check()
     watch = Watch(azure)
@@ -235,5 +242,5 @@ def test_renewed_authority_keeps_key_and_name_and_its_leaves(
 def assert_verifies(folder: Path, leaf: x509.Certificate, authority: x509.Certificate) -> None:
     (folder / "leaf.pem").write_bytes(leaf.public_bytes(Encoding.PEM))
     (folder / "authority.pem").write_bytes(authority.public_bytes(Encoding.PEM))
-    command = ["openssl", "verify", "-x509_strict", "-CAfile", folder / "authority.pem", folder / "leaf.pem"]
+    command = ["openssl", "verify", "-x509_strict", "-CAfile", str(folder / "authority.pem"), str(folder / "leaf.pem")]
     subprocess.run(command, check=True, capture_output=True)

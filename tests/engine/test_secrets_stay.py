@@ -86,7 +86,7 @@ def encodings(key: PrivateKey) -> dict[str, bytes]:
     """Ways in which a key gets out."""
     der = key.private_bytes(serialization.Encoding.DER, _PKCS8, _CLEAR)
     pem = key.private_bytes(serialization.Encoding.PEM, _TRADITIONAL, _CLEAR)
-    algorithm = RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else ECAlgorithm
+    jwk = RSAAlgorithm.to_jwk(key) if isinstance(key, rsa.RSAPrivateKey) else ECAlgorithm.to_jwk(key)
     return {
         "DER": der,
         "PEM": pem,
@@ -97,7 +97,7 @@ def encodings(key: PrivateKey) -> dict[str, bytes]:
         "base64 of PEM": base64.b64encode(pem),
         "hex": der.hex().encode(),
         "hex with colons": der.hex(":").upper().encode(),
-        "JSON Web Key": algorithm.to_jwk(key).encode(),
+        "JSON Web Key": jwk.encode(),
         "one number": numbers(key)[-1],
     }
 
@@ -124,7 +124,9 @@ def test_search_finds_what_is_there_and_nothing_else(
     for offset in range(3):
         planted = b'{"before": "' + b"x" * offset + encodings(keys[family])[encoding] + b'", "after": "y"}'
         assert leaks(planted, every_secret([keys[family]], []))
-        assert not leaks(planted, every_secret([key for name, key in keys.items() if name != family], ["s3cr3t-s3cr3t"]))
+        assert not leaks(
+            planted, every_secret([key for name, key in keys.items() if name != family], ["s3cr3t-s3cr3t"])
+        )
 
 
 @pytest.fixture(scope="module")

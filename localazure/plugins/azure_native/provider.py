@@ -19,7 +19,7 @@ from pulumi.provider.experimental.provider import CheckFailure
 from localazure.plugins.azure_native.arm import Arm, ArmError, HttpArm
 from localazure.plugins.azure_native.resource import API_VERSION, Resource, replaced_by
 from localazure.plugins.connection import Connection
-from plugin import UNKNOWN, Engine, PluginError, plain, property_values
+from plugin import UNKNOWN, Engine, PluginError, plain, property_of, property_values
 
 _CLIENT_CONFIG = "azure-native:authorization:getClientConfig"
 _GROUPS_API_VERSION = "2020-10-01"
@@ -99,7 +99,7 @@ class AzureNative(protocol.Provider):
             changes=bool(changes),
             replaces=replaces,
             delete_before_replace=bool(replaces) and _CREATE_BEFORE_DELETE not in kept,
-            diffs=sorted({path.partition(".")[0] for path in changes}),
+            diffs=sorted({property_of(path) for path in changes}),
             detailed_diff=changes,
         )
 

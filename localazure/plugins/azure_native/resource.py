@@ -13,7 +13,7 @@ from pulumi.provider.experimental.provider import PropertyDiff, PropertyDiffKind
 
 from localazure.plugins.azure_native.shapes import as_inputs, from_body, previewed, problems, shape_of, to_body
 from localazure.plugins.azure_native.specs import SPECS, Spec
-from plugin import UNKNOWN, PluginError, difference
+from plugin import UNKNOWN, PluginError, difference, property_of
 
 API_VERSION = "azureApiVersion"
 _STABLE_OUTPUTS = ("name", "location")
@@ -73,7 +73,7 @@ class Resource:
         """
         changes = difference(old_inputs, inputs)
         for path, change in list(changes.items()):
-            name = path.partition(".")[0]
+            name = property_of(path)
             if _same_to_azure(name, old_inputs.get(name), inputs.get(name)):
                 del changes[path]
             elif name in self.spec.replacing or name in self.spec.path_parameters:
