@@ -119,7 +119,7 @@ class _Target:
     def run(self, operation: str) -> None:
         """Run `pulumi OPERATION` on this terminal. Exits with the engine's status when that is not 0."""
         answers = self.answers if operation != "preview" else ()
-        if operation == "up":
+        if operation in ("up", "destroy"):
             for urn in self.take_up():
                 click.echo(f"taken up from a run that was killed: {urn.rpartition('$')[2]}", err=True)
         # The outputs are hundreds of lines; `python -m deploy summary` says what a person needs of them.

@@ -256,7 +256,9 @@ class LocalStack:
         return self._recorded(self.start("refresh", "--yes", "--skip-preview", *arguments, identity=identity).wait())
 
     def destroy(self, *arguments: str, identity: str | None = None) -> Outcome:
-        """`pulumi destroy`, without a preview before it."""
+        """`pulumi destroy`, without a preview before it, of what a killed `up` had begun, too."""
+        self.prepare()
+        self.take_up(identity)
         return self._recorded(self.start("destroy", "--yes", "--skip-preview", *arguments, identity=identity).wait())
 
     def preview(self, *arguments: str, identity: str | None = None) -> Preview:

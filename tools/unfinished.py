@@ -1,4 +1,4 @@
-"""Takes up what a killed engine had begun to create, before the next `up`.
+"""Takes up what a killed engine had begun to create, before the next `up` or `destroy`.
 
 The engine notes each creation before it begins. Killed in between, it cannot know whether Azure made the resource, and
 azure-native refuses to create what is there already. So Azure is asked: what is there is imported into the state, and
@@ -14,12 +14,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
-from azure.core.exceptions import HttpResponseError
+from azure.core.exceptions import AzureError, HttpResponseError
 
-from cloud import Identity, Session
+from cloud import CloudError, Identity, Session
+from tools import REPOSITORY, ToolError
 
 _GROUP = "/subscriptions/{subscription}/resourceGroups/{resourceGroupName}"
 _IDENTIFIERS = {
@@ -45,7 +45,8 @@ def take_up(pulumi: Callable[..., str], state: Mapping[str, Any], environment: M
     """Bring a stack's state up to what a killed engine did, and return the URNs that were imported.
 
     `pulumi` runs the CLI on the stack with some arguments, and raises what its caller expects when that fails; `state`
-    is the exported one. Does nothing, and asks nothing, where no creation was interrupted.
+    is the exported one. Does nothing, and asks nothing, where no creation was interrupted. Killed itself, it can be
+    run again. Raises ToolError when Azure does not say what is there.
     """
     deployment = state.get("deployment") or {}
     begun = [
@@ -55,11 +56,14 @@ def take_up(pulumi: Callable[..., str], state: Mapping[str, Any], environment: M
     ]
     if not begun:
         return []
-    found = _ask_azure([resource for resource in begun if resource["type"] in _IDENTIFIERS], environment)
+    asked = [resource for resource in begun if resource["type"] in _IDENTIFIERS]
+    found = _ask_azure(asked, environment) if asked else {}
     if found:
         _import(pulumi, [resource for resource in begun if resource["urn"] in found], found)
-    root = next(item["urn"] for item in deployment["resources"] if item["type"] == "pulumi:pulumi:Stack")
-    pulumi("refresh", "--yes", "--skip-preview", "--clear-pending-creates", "--target", root)
+    # Nothing but the stack itself is read back; a state without resources has not even that.
+    urns = [resource["urn"] for resource in deployment.get("resources") or []]
+    targets = [argument for urn in urns if _is_stack(urn) for argument in ("--target", urn)]
+    pulumi("refresh", "--yes", "--skip-preview", "--clear-pending-creates", *targets)
     return sorted(found)
 
 
@@ -68,11 +72,17 @@ def _ask_azure(begun: list[Mapping[str, Any]], environment: Mapping[str, str]) -
         [sys.executable, "-m", "tools.unfinished"],
         input=json.dumps(begun),
         env=dict(environment),
-        cwd=Path(__file__).parents[1],
-        stdout=subprocess.PIPE,
+        cwd=REPOSITORY,
+        capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+    if answer.returncode:
+        names = ", ".join(resource["urn"].split("::", 2)[2].rpartition("$")[2] for resource in begun)
+        raise ToolError(
+            f"a killed run had begun to create {names}, and Azure does not say what is there, so nothing was done: "
+            f"{answer.stderr.strip()} Then run the same again."
+        )
     return dict(json.loads(answer.stdout))
 
 
@@ -120,4 +130,7 @@ async def _existing(begun: list[Mapping[str, Any]]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(_existing(json.load(sys.stdin)))))
+    try:
+        print(json.dumps(asyncio.run(_existing(json.load(sys.stdin)))))
+    except (AzureError, CloudError) as error:
+        sys.exit(str(error).splitlines()[0])

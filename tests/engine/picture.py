@@ -28,6 +28,7 @@ _OF_ONE_RUN = frozenset(
         *("created", "modified", "sourcePosition", "stackTrace"),
         *("createdAt", "lastModifiedAt", "createdOn", "updatedOn", "assignedAt", "deletedAt", "purgedAt"),
         *("serialNumber", "thumbprint"),
+        "createMode",  # how a vault came to be, which is no property of it
         "__inputs",  # what a stand-in plugin keeps for itself
     }
 )

@@ -4,7 +4,7 @@ Runs are asked for the engine's events, so that a test can tell which resource a
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -286,11 +286,6 @@ def versions(document: Document) -> list[str]:
 def loaded(facts: Mapping[str, Any]) -> x509.Certificate:
     """The certificate of an entry of the output `certificates`."""
     return x509.load_pem_x509_certificate(str(facts["certificatePem"]).encode())
-
-
-def all_of(texts: Sequence[str], text: str) -> bool:
-    """Whether every one of some texts is in another."""
-    return all(part in text for part in texts)
 
 
 def _line(request: Mapping[str, Any]) -> str:

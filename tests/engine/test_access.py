@@ -1,7 +1,6 @@
 """Who is named may do what their role says, on exactly what needs it; and nobody else may."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -84,7 +83,7 @@ def test_named_principals_of_each_kind_get_exactly_their_roles(
 def test_first_caller_stays_until_somebody_is_named(
     new_stack: Callable[[], ProgramStack], azure: LocalAzure, hand: Hand
 ) -> None:
-    """Prevents that who runs `up` next takes the roles over; and that the first caller, once named, is in its own way."""
+    """Prevents that who runs `up` next takes the roles over, and a first caller that is in its own way once named."""
     stack = new_stack()
     stack.run("up").check()
     first = deploying("deployer") | {("deployer", READER, "leaves")}
@@ -104,7 +103,7 @@ def test_first_caller_stays_until_somebody_is_named(
 def test_roles_that_are_not_managed_are_checked_and_never_written(
     new_stack: Callable[[], ProgramStack], azure: LocalAzure, hand: Hand
 ) -> None:
-    """Prevents a run that fails in its midst because a role is missing, and one that assigns what it was told not to."""
+    """Prevents a run that fails in its midst for want of a role, and one that assigns what it was told not to."""
     azure.create_identity("issuers-2", "Group")
     azure.create_identity("issuer-2", member_of=("issuers-2",))
     stack = new_stack()

@@ -19,10 +19,16 @@ WORKERS: dict[str, Any] = {"lost": {}, "purged": {}, "foreign": {}, "kept": {}}
 SETTINGS = {"certificates": WORKERS, "vaults": {"purgeProtection": False, "softDeleteRetentionDays": 7}}
 
 
-def by_hand(name: str, **changes: Any) -> CertificatePolicy:
+def by_hand(name: str) -> CertificatePolicy:
     """What somebody makes in the portal: self-signed, its key exportable."""
-    defaults = {"key_type": KeyType.ec, "key_curve_name": KeyCurveName.p_256, "validity_in_months": 1}
-    return CertificatePolicy("Self", subject=f"CN={name}", content_type="application/x-pem-file", **(defaults | changes))
+    return CertificatePolicy(
+        "Self",
+        subject=f"CN={name}",
+        key_type=KeyType.ec,
+        key_curve_name=KeyCurveName.p_256,
+        validity_in_months=1,
+        content_type="application/x-pem-file",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +56,7 @@ def drifted(new_stack: Callable[[], ProgramStack], hand: Hand, azure: LocalAzure
     watch = Watch(azure)
     refresh = stack.run("refresh", identity="previewer").check()
     assert watch.writes() == []
-    return Drifted(
-        stack=stack, before=before, foreign=version_of(foreign), refresh=refresh, refreshed=stack.facts()
-    )
+    return Drifted(stack=stack, before=before, foreign=version_of(foreign), refresh=refresh, refreshed=stack.facts())
 
 
 def test_refresh_sees_deletion_and_foreign_versions(drifted: Drifted) -> None:
@@ -100,10 +104,8 @@ def test_deleted_vault_comes_back_with_all_that_was_in_it(drifted: Drifted, hand
     before, vault = stack.outputs(), stack.vault("leaves")
     group = vault["id"].split("/")[4]
     hand.sdk.vaults().vaults.delete(group, vault["name"])
-    assert stack.run("refresh", identity="previewer").check().certificates("delete") == before["certificates"].keys() - {
-        "internode-1",
-        "clients-1",
-    }
+    refresh = stack.run("refresh", identity="previewer").check()
+    assert refresh.certificates("delete") == before["certificates"].keys() - {"internode-1", "clients-1"}
     preview = stack.run("preview", identity="nobody").check()
     watch = Watch(azure)
     assert stack.run("up").check().steps == preview.steps
@@ -139,11 +141,10 @@ def test_version_that_somebody_adds_to_an_authority_is_not_used(
 
 @dataclass(frozen=True, kw_only=True)
 class Foreign:
-    """A stack that asks for a certificate that somebody has made under the same name; its first `up` was refused."""
+    """A stack that asks for a leaf and an authority of names that somebody has taken; its `up` was refused."""
 
     stack: ProgramStack
-    identifier: str
-    version: str
+    made: dict[str, str]
     refused: Run
 
 
@@ -151,14 +152,17 @@ class Foreign:
 def foreign(new_stack: Callable[[], ProgramStack], hand: Hand) -> Foreign:
     stack = new_stack()
     stack.run("up").check()
-    vault = stack.vault("leaves")["uri"]
-    made = hand.create(vault, "orders", by_hand("orders"))
-    stack.set(certificates={"default": {}, "orders": {}})
+    leaf = hand.create(stack.vault("leaves")["uri"], "orders", by_hand("orders"))
+    authority = hand.create(stack.vault("authorities")["uri"], "edge-1", by_hand("edge"))
+    ec = {"keyType": "EC-P256"}
+    stack.set(
+        certificates={"default": {}, "orders": {}},
+        certificateAuthorities={"internode": ec, "clients": ec, "edge": ec},
+    )
     return Foreign(
         stack=stack,
-        identifier=f"{vault}certificates/orders",
-        version=version_of(made),
-        refused=stack.run("up").refused(),
+        made={"orders": version_of(leaf), "edge-1": version_of(authority)},
+        refused=stack.run("up", "--continue-on-error").refused(),
     )
 
 
@@ -172,39 +176,59 @@ def foreign(new_stack: Callable[[], ProgramStack], hand: Hand) -> Foreign:
 def test_what_is_not_there_is_not_imported(foreign: Foreign, identifier: str, reason: str) -> None:
     """Prevents a phantom in the state, which the next destroy would look for."""
     stack = foreign.stack
-    before = urns(stack)
+    before = certificates(stack)
     given = identifier.format(vault=stack.vault("leaves")["uri"])
     run = stack.run("import", CERTIFICATE, "orders", given).refused()
     assert f"{given} cannot be imported: " in run.shown
     assert reason in run.shown
     assert "The state was not changed." in run.shown
-    assert urns(stack) == before
+    assert certificates(stack) == before
 
 
-def test_import_as_the_message_says_makes_a_foreign_certificate_ours(foreign: Foreign, azure: LocalAzure) -> None:
-    """Prevents a way out that leads nowhere: `up` issues its own version over what was imported."""
+def test_import_as_the_message_says_makes_a_leaf_ours_and_no_authority_that_somebody_has_a_key_of(
+    foreign: Foreign, azure: LocalAzure
+) -> None:
+    """Prevents a way out that leads nowhere: `up` issues its own version over what was imported; but never over a key
+    that may have been exported, where that would be an authority's.
+    """
     stack = foreign.stack
-    said = foreign.refused.said_of("orders")
-    command = said[said.index("`pulumi import") : said.index("`, with the URNs")].strip("`")
-    component, provider = stack.component_urn("orders"), stack.urn("pulumi:providers:temporalazure::temporalazure")
-    command = command.replace("parent=URN", f"parent={component}").replace("provider=URN", f"provider={provider}")
-    _, operation, *arguments = command.split()
-    assert arguments[:3] == [CERTIFICATE, "orders", foreign.identifier]
     watch = Watch(azure)
-    assert stack.run(operation, *arguments).check().certificates("import") == {"orders"}
+    for urn, component in ((stack.leaf_urn("orders"), "orders"), (stack.authority_urn("edge-1"), "edge")):
+        name = urn.rpartition("::")[2]
+        arguments = import_command(foreign.refused.said_of(name))
+        parent = f"parent={urn.partition(f'${CERTIFICATE}')[0]}::{component}"
+        provider = f"provider={stack.urn('pulumi:providers:temporalazure::temporalazure')}"
+        told = {"parent=URN": parent, "provider=URN": provider}
+        run = stack.run("import", *(told.get(argument, argument) for argument in arguments)).check()
+        assert run.certificates("import") == {name}
     assert watch.writes() == []
 
-    preview = stack.run("preview").check()
-    assert preview.certificates("update") == {"orders"}
-    assert stack.run("up").check().steps == preview.steps
+    assert stack.run("preview", identity="nobody").check().certificates("update") == {"orders", "edge-1"}
+    up = stack.run("up", "--continue-on-error").refused()
+    assert up.errors().keys() == {"edge-1"}
+    assert "it was made by somebody else, and its key may be exported" in up.said_of("edge-1")
+    assert len(watch.signatures()) == 1
+
+    ec = {"keyType": "EC-P256"}
+    stack.set(certificateAuthorities={"internode": ec, "clients": ec})
+    without = stack.run("up").check()
+    assert "was left as it is: it is made by hand or by another program" in without.said_of("edge-1")
     facts = stack.facts()
     loaded(facts["orders"]).verify_directly_issued_by(loaded(facts["clients-1"]))
-    assert versions(stored(azure, stack.vault("leaves")["name"])["orders"]) == [foreign.version, version(facts["orders"])]
-    assert stack.run("up").check().changes.keys() == {"same"}
+    kept = {purpose: stored(azure, stack.vault(purpose)["name"]) for purpose in ("authorities", "leaves")}
+    assert versions(kept["leaves"]["orders"]) == [foreign.made["orders"], version(facts["orders"])]
+    assert versions(kept["authorities"]["edge-1"]) == [foreign.made["edge-1"]]
 
 
-def urns(stack: ProgramStack) -> set[str]:
-    return {resource["urn"] for resource in stack.export()["deployment"]["resources"]}
+def import_command(said: str) -> list[str]:
+    """The arguments of the command that a message gives."""
+    _, _, command = said.partition("`pulumi import ")
+    return command.partition("`")[0].split()
+
+
+def certificates(stack: ProgramStack) -> set[str]:
+    resources = stack.export()["deployment"]["resources"]
+    return {resource["urn"] for resource in resources if resource["type"] == CERTIFICATE}
 
 
 def version(facts: dict[str, Any]) -> str:

@@ -32,7 +32,7 @@ CHANGES = {
 EVERY_WRITE = [(name, number) for name, change in CHANGES.items() for number in range(1, change.writes + 1)]
 
 When = Literal["before", "after"]
-Kill = Callable[[Running], object]
+Request = dict[str, Any]
 
 
 @pytest.fixture(scope="session")
@@ -50,14 +50,38 @@ def wait_until(condition: Callable[[], object], timeout_seconds: float = 60) -> 
 
 
 def start(stack: ProgramStack, operation: str, *arguments: str) -> Running:
-    """Go on as `make` does, up to where the engine starts."""
-    if operation == "up":
-        stack.take_up()
+    """Begin as `make` does, up to the engine's start."""
+    stack.take_up()
     return stack.start(operation, "--yes", "--skip-preview", *arguments)
 
 
-def line(request: dict[str, Any]) -> str:
+def finished(stack: ProgramStack, operation: str) -> Outcome:
+    return (stack.up() if operation == "up" else stack.destroy()).check()
+
+
+def line(request: Request) -> str:
     return f"{request['method']} {request['path']}"
+
+
+def pending_operations(stack: ProgramStack) -> list[tuple[str, str]]:
+    """What the state says was begun and not finished: what was done, and to which URN."""
+    operations = stack.export()["deployment"].get("pending_operations") or []
+    return [(operation["type"], operation["resource"]["urn"]) for operation in operations]
+
+
+def phase_of(stack: ProgramStack, request: Request) -> str:
+    return str(stack.azure.requests(request["n"] - 1)[0]["phase"])
+
+
+def held_at(stack: ProgramStack, write: str, when: When) -> Request:
+    """Let one write go after the other until the one with that method and path is held."""
+    held = stack.azure.wait_for_held(120)
+    while line(held) != write:
+        passed = held["n"]
+        stack.azure.hold(1, when)
+        wait_until(lambda passed=passed: stack.azure.wait_for_held(120)["n"] > passed)
+        held = stack.azure.wait_for_held()
+    return held
 
 
 def killed_at(
@@ -66,34 +90,33 @@ def killed_at(
     write: int | str,
     when: When,
     *arguments: str,
-    kill: Kill = Running.kill_all,
+    kill: Callable[[Running], object] = Running.kill_all,
 ) -> str:
     """Kill a run at its `write`-th write, or at the one with that method and path, and return these.
 
-    Whatever is killed, all processes of the run must end; a write that was held before it was applied must then never
-    be.
+    All that could still write must then end, and a write that was held before it was applied must never be.
     """
-    stack.azure.hold(1 if isinstance(write, str) else write, when)
+    stack.azure.hold(write if isinstance(write, int) else 1, when)
     with start(stack, operation, *arguments) as running:
-        held = stack.azure.wait_for_held(120)
-        while isinstance(write, str) and line(held) != write:
-            stack.azure.hold(1, when)
-            wait_until(lambda number=held["n"]: stack.azure.wait_for_held(120)["n"] > number)
-            held = stack.azure.wait_for_held()
+        held = stack.azure.wait_for_held(120) if isinstance(write, int) else held_at(stack, write, when)
         kill(running)
-        wait_until(lambda: not running.processes())
+        wait_until(lambda: not writers(running))
     stack.azure.release()
     wait_until(lambda: phase_of(stack, held) != "held")
     assert phase_of(stack, held) == {"before": "abandoned", "after": "done"}[when]
     return line(held)
 
 
-def phase_of(stack: ProgramStack, request: dict[str, Any]) -> str:
-    return str(stack.azure.requests(request["n"] - 1)[0]["phase"])
+def writers(running: Running) -> list[str]:
+    """The processes of a run, but for the language host: it looks after its engine every five minutes only."""
+    return [process.name() for process in running.processes() if process.name() != "pulumi-language-python"]
 
 
-def finished(stack: ProgramStack, operation: str) -> Outcome:
-    return (stack.up() if operation == "up" else stack.destroy()).check()
+def our_plugin_killed(running: Running) -> None:
+    """Kill the plugin for certificates alone. Its engine must take that for a failure."""
+    (plugin,) = (process for process in running.processes() if process.cmdline()[-2:-1] == ["provider"])
+    plugin.kill()
+    assert running.wait().exit_status > 0
 
 
 def assert_ends_as_undisturbed(site: Site, name: str, stack: ProgramStack) -> None:
@@ -110,32 +133,31 @@ def assert_ends_as_undisturbed(site: Site, name: str, stack: ProgramStack) -> No
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_no_write_is_missed(site: Site, name: str) -> None:
-    """Prevents a write that a later version adds and that no test here kills."""
+    """Prevents a write that a later version adds and that no test here is killed at."""
     assert len(site.undisturbed(name).writes) == CHANGES[name].writes
     assert site.undisturbed(name).picture["pending operations"] == []
 
 
 @pytest.mark.parametrize(("name", "number"), EVERY_WRITE)
-def test_killed_before_a_write_and_after_it(site: Site, name: str, number: int) -> None:
+def test_killed_before_a_write_and_then_after_it(site: Site, name: str, number: int) -> None:
     """Prevents a state that the next run cannot go on from, and what a killed run made and nobody knows of."""
-    expected, operation = site.undisturbed(name), CHANGES[name].operation
-    stack = site.before(name)
+    stack, operation = site.before(name), CHANGES[name].operation
     write = killed_at(stack, operation, number, "before", *ONE_AT_A_TIME)
-    assert kind_of(write) == expected.writes[number - 1]
+    assert kind_of(write) == site.undisturbed(name).writes[number - 1]
     killed_at(stack, operation, write, "after", *ONE_AT_A_TIME)
     assert_ends_as_undisturbed(site, name, stack)
 
 
 @pytest.mark.parametrize("number", [3, 6, 9, 13, 17, 21])
 def test_killed_with_several_writes_under_way(site: Site, number: int) -> None:
-    """Prevents a second thing that was begun from being forgotten over the first."""
+    """Prevents one of the things that were begun from being forgotten over the others."""
     stack = site.before("first")
     killed_at(stack, "up", number, "after")
     assert_ends_as_undisturbed(site, "first", stack)
 
 
 @pytest.mark.parametrize(("number", "when"), [(2, "before"), (8, "before"), (9, "after"), (17, "before")])
-def test_killed_engine_takes_its_plugins_along(site: Site, number: int, when: When) -> None:
+def test_plugins_end_with_their_killed_engine(site: Site, number: int, when: When) -> None:
     """Prevents plugins that outlive their engine and go on writing, into the next run."""
     stack = site.before("first")
     killed_at(stack, "up", number, when, *ONE_AT_A_TIME, kill=Running.kill_engine)
@@ -144,13 +166,73 @@ def test_killed_engine_takes_its_plugins_along(site: Site, number: int, when: Wh
 
 @pytest.mark.parametrize(("number", "when"), [(9, "before"), (10, "after"), (16, "after")])
 def test_killed_plugin_is_a_failed_run(site: Site, number: int, when: When) -> None:
-    """Prevents an engine that waits for a plugin that is gone, or takes its silence for success."""
-
-    def kill(running: Running) -> None:
-        (plugin,) = (process for process in running.processes() if "provider" in process.cmdline())
-        plugin.kill()
-        assert running.wait().exit_status > 0
-
+    """Prevents an engine that waits for a plugin that is gone, or that takes its silence for success."""
     stack = site.before("first")
-    killed_at(stack, "up", number, when, *ONE_AT_A_TIME, kill=kill)
+    killed_at(stack, "up", number, when, *ONE_AT_A_TIME, kill=our_plugin_killed)
     assert_ends_as_undisturbed(site, "first", stack)
+
+
+@pytest.mark.parametrize("number", [2, 8, 17])
+def test_interrupted_run_ends_what_is_under_way_and_saves_it(site: Site, number: int) -> None:
+    """Prevents Ctrl-C from being a kill: what was begun is finished and known, and no lock is left."""
+    stack = site.before("first")
+    stack.azure.hold(number, "before")
+    with start(stack, "up", *ONE_AT_A_TIME) as running:
+        held = stack.azure.wait_for_held(120)
+        running.interrupt()
+        stack.azure.release()
+        assert running.wait(120).exit_status > 0
+        wait_until(lambda: not writers(running))
+    assert phase_of(stack, held) == "done"
+    assert locks_of(stack) == []
+    assert stack.take_up() == []
+    assert_ends_as_undisturbed(site, "first", stack)
+
+
+def locks_of(stack: ProgramStack) -> list[Path]:
+    return list((stack.backend / ".pulumi" / "locks").rglob("*.json"))
+
+
+def test_lock_is_kept_while_its_engine_lives_and_then_cleared(site: Site) -> None:
+    """Prevents two engines on one state, and a person who has to find out whether the lock may be removed."""
+    stack = site.before("first")
+    stack.azure.hold(1, "before")
+    with start(stack, "up") as running:
+        stack.azure.wait_for_held(120)
+        (lock,) = locks_of(stack)
+        with pytest.raises(ToolError, match=f"locked by process {running.pid} "):
+            stack.prepare()
+        assert locks_of(stack) == [lock]
+        running.kill_engine()
+        assert locks_of(stack) == [lock]
+        stack.prepare()
+        assert locks_of(stack) == []
+
+
+def test_killed_while_it_takes_up_it_does_so_again(site: Site) -> None:
+    """Prevents the way back from a kill from being a dead end when that is killed, too."""
+    stack = site.before("first")
+    killed_at(stack, "up", 3, "after")
+
+    def killed_import(operation: str, *arguments: str) -> str:
+        with stack.start(operation, *arguments) as running:
+            wait_until(lambda: "importing" in [begun for begun, _ in pending_operations(stack)])
+            running.kill_all()
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        take_up(killed_import, stack.export(), stack.environment())
+    assert_ends_as_undisturbed(site, "first", stack)
+
+
+@pytest.mark.parametrize("number", [1, 3, 10])
+def test_destroyed_after_a_kill_nothing_is_left(site: Site, number: int) -> None:
+    """Prevents what a killed run had made and did not know of from outliving the stack."""
+    stack = site.before("first")
+    killed_at(stack, "up", number, "after")
+    stack.destroy().check()
+    there = picture(stack)
+    assert there["pending operations"] == []
+    nothing = picture(site.before("first"))
+    gone = ("azure deletedVaults ", "azure vault/")
+    assert {key: value for key, value in there.items() if not key.startswith(gone)} == nothing

@@ -1,5 +1,6 @@
 """What a vault, a sign-in or a cloud refuses: waited for where that helps, told at once where it does not."""
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -46,7 +47,7 @@ def test_new_role_is_waited_for_with_fresh_tokens_and_visibly(waited: ProgramSta
 
 
 def test_throttling_and_faults_are_gone_through_and_done_once(stack: ProgramStack, azure: LocalAzure) -> None:
-    """Prevents that an `up` fails, or issues twice, because of one bad moment; and that a vault's wish is not heeded."""
+    """Prevents that an `up` fails, or issues twice, for one bad moment; and that a vault's wish is not heeded."""
     faults = [
         {"match": "GET /deletedVaults/", "status": 503, "times": 1},
         {"match": "GET /certificates/shaken", "status": 500, "times": 1},
@@ -63,12 +64,14 @@ def test_throttling_and_faults_are_gone_through_and_done_once(stack: ProgramStac
     assert len(versions(stored(azure, stack.vault("leaves")["name"])["shaken"])) == 1
     creations = [request["time"] for request in watch.requests("vault") if request["path"].endswith("/shaken/create")]
     assert len(creations) == 3
-    assert all(later - earlier >= 2 for earlier, later in zip(creations, creations[1:], strict=False))
+    assert all(later - earlier >= 2 for earlier, later in itertools.pairwise(creations))
 
 
 def test_role_that_does_not_come_is_named_within_the_limit(stack: ProgramStack, azure: LocalAzure) -> None:
     """Prevents a wait for ever, and a quarter of an hour of it for somebody who knows that the role is not coming."""
-    stack.set(certificates={"default": {}, "shaken": {}, "late": {}}, elsewhere={"temporalazure:permissionWaitSeconds": 3})
+    stack.set(
+        certificates={"default": {}, "shaken": {}, "late": {}}, elsewhere={"temporalazure:permissionWaitSeconds": 3}
+    )
     watch = Watch(azure)
     up = stack.run("up", identity="deployer2").refused()
     said = up.said_of("late")
