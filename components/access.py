@@ -63,8 +63,8 @@ def assign(
 ) -> list[authorization.RoleAssignment]:
     """Declare `role` on `scope` for each principal; logical names begin with `name`.
 
-    The first of those that are named takes the first caller's place, before any other is assigned: Azure refuses a
-    second equal assignment, and the first caller may well be among them.
+    Who is named takes the first caller's place, and the other way round, before anybody else is assigned: the two may
+    be the same, and Azure refuses a second equal assignment.
     """
     assignments: list[authorization.RoleAssignment] = []
     logical_name = f"{name}-{role.name.lower().replace('_', '-')}"
@@ -74,14 +74,7 @@ def assign(
         assignment_name = pulumi.Output.all(scope, role.definition, principal.key).apply(
             lambda parts: str(uuid.uuid5(_NAMES, "|".join(parts).lower()))
         )
-        if principal.first_caller:
-            place = pulumi.ResourceOptions(ignore_changes=["principalId", "principalType"])
-        elif not assignments:
-            place = pulumi.ResourceOptions(
-                aliases=[pulumi.Alias(name=f"{logical_name}-{_FIRST_CALLER}")], delete_before_replace=True
-            )
-        else:
-            place = pulumi.ResourceOptions(depends_on=assignments[0])
+        predecessor = principal.object_id if principal.first_caller else _FIRST_CALLER
         assignments.append(
             authorization.RoleAssignment(
                 f"{logical_name}-{principal.key}",
@@ -92,7 +85,13 @@ def assign(
                 ),
                 principal_id=principal.object_id,
                 principal_type=principal.kind,
-                opts=pulumi.ResourceOptions.merge(place, pulumi.ResourceOptions(parent=parent)),
+                opts=pulumi.ResourceOptions(
+                    parent=parent,
+                    ignore_changes=["principalId", "principalType"] if principal.first_caller else None,
+                    aliases=None if assignments else [pulumi.Alias(name=f"{logical_name}-{predecessor}")],
+                    delete_before_replace=True,
+                    depends_on=assignments[:1],
+                ),
             )
         )
     return assignments

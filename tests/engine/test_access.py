@@ -98,6 +98,9 @@ def test_first_caller_stays_until_somebody_is_named(
     assert assignments(stack, hand) == first | deploying("deployer2")
     stack.set(certificates={"default": {}, "orders": {}})
     stack.run("up", identity="deployer2").check()
+    stack.set(access=None)
+    stack.run("up", identity="deployer2").check()
+    assert assignments(stack, hand) == deploying("deployer2") | {("deployer2", READER, "leaves")}
 
 
 def test_roles_that_are_not_managed_are_checked_and_never_written(

@@ -6,6 +6,7 @@ time, so that the number always means the same write; only authorities, and leav
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -77,11 +78,14 @@ def held_at(stack: ProgramStack, write: str, when: When) -> Request:
     """Let one write go after the other until the one with that method and path is held."""
     held = stack.azure.wait_for_held(120)
     while line(held) != write:
-        passed = held["n"]
         stack.azure.hold(1, when)
-        wait_until(lambda passed=passed: stack.azure.wait_for_held(120)["n"] > passed)
+        wait_until(partial(is_held_after, stack, held["n"]))
         held = stack.azure.wait_for_held()
     return held
+
+
+def is_held_after(stack: ProgramStack, number: int) -> bool:
+    return bool(stack.azure.wait_for_held(120)["n"] > number)
 
 
 def killed_at(

@@ -26,7 +26,7 @@ def waited(new_stack: Callable[[], ProgramStack], azure: LocalAzure) -> ProgramS
         assert f'{WAITING} to read the certificate "{name}"' in up.said_of(name)
         assert "at most 900 s" in up.said_of(name)
     tries = [request for request in watch.requests("vault") if request["status"] == 403]
-    assert 0 < len(tries) <= 2 * PROPAGATION_SECONDS
+    assert 0 < len(tries) <= 5 * PROPAGATION_SECONDS
     return stack
 
 
@@ -79,7 +79,7 @@ def test_role_that_does_not_come_is_named_within_the_limit(stack: ProgramStack, 
     assert "this identity lacks the role (ForbiddenByRbac), and it did not come within 3 s" in said
     assert 'Give the identity "Key Vault Certificates Officer" on the vault, or name it under access.deployers.' in said
     times = [request["time"] for request in watch.requests("vault") if request["status"] == 403]
-    assert 1 <= times[-1] - times[0] <= 10
+    assert 1 <= times[-1] - times[0] <= 30
     assert watch.writes("vault") == []
     assert up.certificates("replace") == up.others("replace") == set()
 

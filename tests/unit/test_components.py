@@ -463,6 +463,14 @@ def test_whoever_is_named_takes_over_from_the_first_caller() -> None:
         assert first.urn in second.dependencies
 
 
+def test_the_caller_takes_over_from_itself_once_nobody_is_named() -> None:
+    """What it held under its own name is an equal assignment too."""
+    declared = mutual_tls(deployers=(CALLER,), readers={})
+    first = declared.one(":RoleAssignment", "authorities-crypto-user-first-caller")
+    assert first.former_names == (f"authorities-crypto-user-{CALLER.object_id}",)
+    assert first.delete_before_replace
+
+
 def test_an_assignments_name_is_its_own_and_stays() -> None:
     """Azure refuses an equal assignment under another name, and another one under the same."""
     runs = [mutual_tls(deployers=(ALICE, TEAM), readers={EVERY_LEAF: (ROBOT,), "ui": (ROBOT,)}) for _ in range(2)]
@@ -658,4 +666,4 @@ def _certificates(declared: Declared, component: str) -> list[Registered]:
 
 def _without_principal(assignment: Registered) -> Registered:
     inputs = {name: value for name, value in assignment.inputs.items() if name not in ("principalId", "principalType")}
-    return replace(assignment, inputs=inputs)
+    return replace(assignment, inputs=inputs, former_names=())
