@@ -67,6 +67,12 @@ def take_up(pulumi: Callable[..., str], state: Mapping[str, Any], environment: M
     return sorted(found)
 
 
+def identifier_of(resource: Mapping[str, Any], subscription_id: str) -> tuple[str, str]:
+    """Return where in Azure a resource of a state is, by its inputs, and the API version to ask with."""
+    template, api_version = _IDENTIFIERS[resource["type"]]
+    return template.format(**resource["inputs"], subscription=subscription_id), api_version
+
+
 def _ask_azure(begun: list[Mapping[str, Any]], environment: Mapping[str, str]) -> dict[str, str]:
     answer = subprocess.run(
         [sys.executable, "-m", "tools.unfinished"],
@@ -117,8 +123,7 @@ async def _existing(begun: list[Mapping[str, Any]]) -> dict[str, str]:
         subscription = await session.subscription_id()
         async with session.resources(subscription) as client:
             for resource in begun:
-                template, api_version = _IDENTIFIERS[resource["type"]]
-                identifier = template.format(**resource["inputs"], subscription=subscription)
+                identifier, api_version = identifier_of(resource, subscription)
                 try:
                     await client.resources.get_by_id(identifier, api_version=api_version)
                 except HttpResponseError as error:
