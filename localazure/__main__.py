@@ -10,7 +10,7 @@ from localazure import server
 
 @click.group()
 def main() -> None:
-    """A local Azure: Entra ID, ARM and Key Vault over HTTPS on 127.0.0.1."""
+    """A local Azure: Entra ID, Microsoft Graph, ARM and Key Vault over HTTPS on 127.0.0.1."""
 
 
 @main.command()
@@ -23,7 +23,7 @@ def main() -> None:
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
-    help="Port of Entra and ARM. Default: the one used before, or a free one.",
+    help="Port of Entra, Graph and ARM. Default: the one used before, or a free one.",
 )
 def serve(state: Path, port: int | None) -> None:
     """Serve until stopped; DIR/endpoint.json says where, once all listeners are up."""

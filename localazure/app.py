@@ -14,11 +14,12 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from localazure import arm, control, keyvault
+from localazure import arm, control, graph, keyvault
 from localazure.context import ENTRY, HELD_AFTER, PRINCIPAL, VAULT_AUDIENCE, Context
 from localazure.entra import routes as entra
 from localazure.entra.tokens import TokenRefused
 from localazure.errors import AzureError
+from localazure.graph.errors import GraphError
 from localazure.requestlog import ClientGone, HostKind
 from localazure.vaults import Vault
 
@@ -31,11 +32,12 @@ _LIMIT_WINDOW_SECONDS = 10
 
 
 def main_app(context: Context) -> web.Application:
-    """Entra, the metadata endpoint and ARM, and under `/_local` the control plane, which is not logged."""
-    app = web.Application(middlewares=[_recorded(context, None), _arm_admission(context)])
+    """Entra, the metadata endpoint, ARM and Graph, and under `/_local` the control plane, which is not logged."""
+    app = web.Application(middlewares=[_recorded(context, None), _admission(context)])
     app.add_routes(control.routes(context))
     app.add_routes(entra.routes(context))
     app.add_routes(arm.routes(context))
+    app.add_routes(graph.routes(context))
     return app
 
 
@@ -50,10 +52,16 @@ def _is_arm(path: str) -> bool:
     return path.lower().startswith(("/subscriptions", "/providers"))
 
 
+def _is_graph(path: str) -> bool:
+    return path.startswith("/graph/")
+
+
 def _recorded(context: Context, vault: Vault | None) -> Middleware:
     def host_of(request: web.Request) -> HostKind:
         if vault is not None:
             return "vault"
+        if _is_graph(request.path):
+            return "graph"
         return "arm" if _is_arm(request.path) or request.path.startswith("/metadata") else "entra"
 
     @web.middleware
@@ -104,7 +112,7 @@ async def _answer(request: web.Request, handler: _Handler) -> web.StreamResponse
         ).response()
 
 
-def _arm_admission(context: Context) -> Middleware:
+def _admission(context: Context) -> Middleware:
     @web.middleware
     async def admitted(request: web.Request, handler: _Handler) -> web.StreamResponse:
         if _is_arm(request.path):
@@ -115,6 +123,8 @@ def _arm_admission(context: Context) -> Middleware:
                     "The api-version query parameter (?api-version=) is required for all requests.",
                 )
             _authenticate_to_arm(context, request)
+        if _is_graph(request.path):
+            _authenticate_to_graph(context, request)
         if not request.path.startswith("/_local/"):
             _run_into_faults(context, request)
         return await handler(request)
@@ -139,6 +149,20 @@ def _authenticate_to_arm(context: Context, request: web.Request) -> None:
         raise AzureError(
             401, codes.get(refused.reason, "InvalidAuthenticationToken"), str(refused), headers=challenge
         ) from refused
+    request[PRINCIPAL] = principal
+    request[ENTRY].principal = principal.name
+
+
+def _authenticate_to_graph(context: Context, request: web.Request) -> None:
+    token = _bearer(request)
+    if token is None:
+        raise GraphError(401, "InvalidAuthenticationToken", "Access token is empty.")
+    try:
+        principal = context.tokens.caller(token, (arm.graph_audience(context),))
+    except TokenRefused as refused:
+        messages = {"expired": "Lifetime validation failed, the token is expired.", "audience": "Invalid audience."}
+        message = messages.get(refused.reason, f"Access token validation failure. {refused}")
+        raise GraphError(401, "InvalidAuthenticationToken", message) from refused
     request[PRINCIPAL] = principal
     request[ENTRY].principal = principal.name
 

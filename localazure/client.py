@@ -37,6 +37,7 @@ class LocalAzure:
         self.pid: int = endpoint["pid"]
         self.metadata_host: str = endpoint["metadataHost"]
         self.tenant_id: str = endpoint["tenantId"]
+        self.other_tenant_id: str = endpoint["otherTenantId"]
         self.subscription_id: str = endpoint["subscriptionId"]
         self.origin = f"https://{self.metadata_host}"
         self.ca_file = state / "ca.pem"
@@ -117,7 +118,9 @@ class LocalAzure:
 
     @property
     def identities(self) -> dict[str, dict[str, str]]:
-        """By name: tenantId, objectId, kind and, for service principals, clientId and clientSecret."""
+        """By name: tenantId, objectId, kind; for service principals clientId and clientSecret, for users
+        userPrincipalName, mail and password.
+        """
         identities: dict[str, dict[str, str]] = json.loads((self.state / "identities.json").read_text())
         return identities
 
@@ -149,12 +152,28 @@ class LocalAzure:
         *,
         member_of: tuple[str, ...] = (),
         federated_credentials: tuple[dict[str, Any], ...] = (),
+        graph_roles: tuple[str, ...] | None = None,
     ) -> str:
         """Create a principal, or set an existing one's groups (by name) and federated credentials. Returns its object
         id.
+
+        `graph_roles` are names of application permissions at Microsoft Graph; None leaves them as they are.
         """
-        body = {"kind": kind, "memberOf": member_of, "federatedCredentials": federated_credentials}
+        body = {
+            "kind": kind,
+            "memberOf": member_of,
+            "federatedCredentials": federated_credentials,
+            "graphRoles": graph_roles,
+        }
         return str(self._call("PUT", f"/_local/identities/{name}", body)["objectId"])
+
+    def trust_issuer(self, issuer: str, jwks: dict[str, Any]) -> None:
+        """Tell Entra the keys of an issuer of federated assertions, which it asks nobody for."""
+        self._call("PUT", "/_local/issuers", {"issuer": issuer, "jwks": jwks})
+
+    def roll_over_keys(self, keep: int | None = None) -> None:
+        """Sign with the next key from now on. Of the old keys the newest `keep` stay published, by default all."""
+        self._call("POST", "/_local/keys/rollover", {"keep": keep})
 
     def requests(self, after: int = 0) -> list[dict[str, Any]]:
         """The logged requests with a number above `after`, oldest first (requestlog.Entry has the fields)."""

@@ -1,7 +1,7 @@
 """What every handler has at hand: the store, the dials, the clock, and the two questions "may this caller do that?".
 
 `authorize` and `authorize_data` are also where a write is counted and held for crash tests: handlers call one of them
-first, before they read what they are going to change.
+first, before they read what they are going to change. Graph, which has permissions of its own, calls `let_in`.
 """
 
 import json
@@ -41,6 +41,8 @@ class Context:
     dials: Dials
     origin: str
     tenant_id: str
+    other_tenant_id: str
+    """A tenant that has nothing to do with the subscription."""
     subscription_id: str
     open_vault: Callable[[Vault], Awaitable[None]]
     """Listen on the vault's port, with its data plane."""
@@ -62,7 +64,7 @@ class Context:
                 f"authorization to perform action '{action}' over scope '{scope}' or the scope is invalid. If access "
                 "was recently granted, please refresh your credentials.",
             )
-        await self._let_in(request)
+        await self.let_in(request)
         return principal
 
     async def authorize_data(self, request: web.Request, vault: Vault, path: str, data_action: str) -> Principal:
@@ -97,10 +99,11 @@ class Context:
                 f"Vault: {where}\r\n",
                 inner_code="ForbiddenByRbac",
             )
-        await self._let_in(request)
+        await self.let_in(request)
         return principal
 
-    async def _let_in(self, request: web.Request) -> None:
+    async def let_in(self, request: web.Request) -> None:
+        """Count the request if it is a write, and hold it if the hold says so."""
         entry = request[ENTRY]
         if entry.write or not changes_state(request.method, request.path):
             return

@@ -39,12 +39,19 @@ class Dials(_Dialled):
     stale_token_seconds: float = Field(default=0, alias="staleTokenSeconds", ge=0)
     """How much longer it does so for a token that is older than the assignment."""
     token_lifetime_seconds: int = Field(default=3600, alias="tokenLifetimeSeconds", ge=1)
+    """Of access tokens and id tokens."""
+    authorization_code_lifetime_seconds: int = Field(default=600, alias="authorizationCodeLifetimeSeconds", ge=0)
+    refresh_token_lifetime_seconds: int = Field(default=90 * 86400, alias="refreshTokenLifetimeSeconds", ge=0)
+    user_consent: bool = Field(default=True, alias="userConsent")
+    """Whether people may consent for themselves, where an application requires no assignment."""
     key_creations_per_10s: int | None = Field(default=None, alias="keyCreationsPer10s", ge=1)
     """Per vault; Azure has 20 (10 for HSM keys). None: no limit."""
     transactions_per_10s: int | None = Field(default=None, alias="transactionsPer10s", ge=1)
     """Per vault, key creations aside; Azure has 4,000. None: no limit."""
     certificate_pending_polls: int = Field(default=1, alias="certificatePendingPolls", ge=0)
     """How often a poll still finds the creation of a Self-issued certificate in progress."""
+    graph_consistency_seconds: float = Field(default=0, alias="graphConsistencySeconds", ge=0)
+    """How long a write to Microsoft Graph takes to reach all of its replicas."""
     faults: tuple[Fault, ...] = ()
 
     def changed(self, changes: dict[str, Any]) -> "Dials":

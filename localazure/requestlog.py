@@ -14,13 +14,13 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-HostKind = Literal["entra", "arm", "vault"]
+HostKind = Literal["entra", "arm", "graph", "vault"]
 Phase = Literal["started", "held", "done", "abandoned"]
 
 _KEPT_IN_MEMORY = 50_000
 _CHANGES_NOTHING = frozenset({"GET", "HEAD", "OPTIONS"})
 _POSTS_THAT_ASK = frozenset(
-    {"sign", "verify", "encrypt", "decrypt", "wrapkey", "unwrapkey", "backup", "checknameavailability"}
+    {"sign", "verify", "encrypt", "decrypt", "wrapkey", "unwrapkey", "backup", "checknameavailability", "getbyids"}
 )
 _POLL_SECONDS = 0.02
 

@@ -63,8 +63,8 @@ async def _serve(state: Path, port: int | None) -> None:
         store = Store(state / "state.sqlite3")
         stack.callback(store.close)
         cloud = _cloud(store, port)
-        identities.seed(store, cloud["subscriptionId"])
-        identities.write(store, cloud["tenantId"], state / "identities.json")
+        identities.seed(store, cloud["tenantId"], cloud["otherTenantId"], cloud["subscriptionId"])
+        identities.write(store, state / "identities.json")
         log = RequestLog(state / "requests.jsonl")
         stack.callback(log.close)
         listeners = _Listeners(tls.server_context(state))
@@ -86,6 +86,7 @@ async def _serve(state: Path, port: int | None) -> None:
             dials=_dials(state),
             origin=origin,
             tenant_id=cloud["tenantId"],
+            other_tenant_id=cloud["otherTenantId"],
             subscription_id=cloud["subscriptionId"],
             open_vault=open_vault,
             close_vault=close_vault,
@@ -103,6 +104,7 @@ async def _serve(state: Path, port: int | None) -> None:
             "port": cloud["port"],
             "metadataHost": f"{_HOST}:{cloud['port']}",
             "tenantId": cloud["tenantId"],
+            "otherTenantId": cloud["otherTenantId"],
             "subscriptionId": cloud["subscriptionId"],
         }
         stack.callback((state / "endpoint.json").unlink, missing_ok=True)
@@ -143,11 +145,12 @@ class _Listeners:
 
 
 def _cloud(store: Store, port: int | None) -> Document:
-    """The tenant, the subscription and the main port, made up once for a state directory."""
-    cloud = store.get("cloud", "ids") or {"tenantId": str(uuid.uuid4()), "subscriptionId": str(uuid.uuid4())}
+    """The tenants, the subscription and the main port, made up once for a state directory."""
+    made_up = {name: str(uuid.uuid4()) for name in ("tenantId", "otherTenantId", "subscriptionId")}
+    cloud: Document = made_up | (store.get("cloud", "ids") or {})
     if port is not None or "port" not in cloud:
         cloud["port"] = port or _free_port()
-        store.put("cloud", "ids", cloud)
+    store.put("cloud", "ids", cloud)
     return cloud
 
 

@@ -1,13 +1,13 @@
 """Property values of the engine as plain Python data, and back.
 
 The engine's wire values carry a secret mark and dependencies; a provider's decisions need neither, so they are made
-on plain dictionaries. Two rules hold everywhere: what is not yet known is the string `UNKNOWN`, and numbers go out
-as floats, the only ones that the protocol has.
+on plain dictionaries, and what is secret is marked again in the answer. Two rules hold everywhere: what is not yet
+known is the string `UNKNOWN`, and numbers go out as floats, the only ones that the protocol has.
 """
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from pulumi.provider.experimental.property_value import PropertyValue
@@ -47,9 +47,9 @@ def property_value(value: Any) -> PropertyValue:
     return PropertyValue(value)
 
 
-def property_values(values: Mapping[str, Any]) -> dict[str, PropertyValue]:
-    """Return a plain dictionary as the map of property values that a response takes."""
-    return {key: property_value(item) for key, item in values.items()}
+def property_values(values: Mapping[str, Any], *, secrets: Collection[str] = ()) -> dict[str, PropertyValue]:
+    """Return a plain dictionary as the map of property values that a response takes; `secrets` are marked as such."""
+    return {key: property_value(item).with_secret(key in secrets) for key, item in values.items()}
 
 
 def has_unknown(value: Any) -> bool:

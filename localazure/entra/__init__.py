@@ -1,1 +1,1 @@
-"""Entra ID as far as workloads need it: a directory of principals, tokens for them, discovery."""
+"""Entra ID: a directory of two tenants, sign-in of people, tokens for them and for workloads, discovery."""

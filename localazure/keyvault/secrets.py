@@ -1,9 +1,10 @@
 """Secrets: those of certificates, which carry the certificate and, if it is exportable, its key; and plain ones."""
 
 import uuid
+from typing import Annotated
 
 from aiohttp import web
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from localazure.errors import AzureError
 from localazure.keyvault import assumptions
@@ -11,9 +12,17 @@ from localazure.keyvault.collection import Answer, Attributes, Collection, prese
 from localazure.keyvault.models import Certificate, Secret, SecretVersion, Version
 from localazure.keyvault.policy import Part
 
+_MOST_BYTES = 25 * 1024
+
+
+def _small_enough(value: str) -> str:
+    if len(value.encode()) > _MOST_BYTES:
+        raise ValueError(f"a secret has at most {_MOST_BYTES} bytes")
+    return value
+
 
 class _Set(Part):
-    value: str
+    value: Annotated[str, AfterValidator(_small_enough)]
     content_type: str | None = Field(default=None, alias="contentType")
     attributes: Attributes = Field(default_factory=Attributes)
     tags: dict[str, str] | None = None

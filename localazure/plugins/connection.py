@@ -5,7 +5,7 @@ checked, the configured one, those that the metadata endpoint names, and each re
 setting nor a wrong answer can send a request anywhere else. Proxies of the environment are not used.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -66,25 +66,31 @@ class _LoopbackOnly(SansIOHTTPPolicy[HttpRequest, AsyncHttpResponse]):
 class Connection:
     """A local Azure, and who speaks to it."""
 
-    def __init__(self, settings: Mapping[str, str], endpoints: Mapping[str, Any]) -> None:
+    def __init__(
+        self, settings: Mapping[str, str], endpoints: Mapping[str, Any], *, in_subscription: bool = True
+    ) -> None:
         """Take what `open` has read. Raises PluginError if an endpoint is not on loopback or no credential is set."""
         self.subscription_id: str = settings.get("subscriptionId", "")
         self.resource_manager: str = endpoints["resourceManager"].rstrip("/")
         self._audience: str = endpoints["authentication"]["audiences"][0].rstrip("/")
-        self._graph: str = endpoints["microsoftGraphResourceId"].rstrip("/")
+        self.graph: str = endpoints["microsoftGraphResourceId"].rstrip("/")
         login = endpoints["authentication"]["loginEndpoint"]
-        require_loopback(self.resource_manager)
-        require_loopback(login)
+        for address in (self.resource_manager, self.graph, login):
+            require_loopback(address)
         self._settings = settings
-        self._credential = _credential(settings, login)
+        who = ("subscriptionId",) if in_subscription else ()
+        self._credential = _credential(settings, login, (*who, "tenantId", "clientId"))
 
     @classmethod
-    async def open(cls, configuration: Mapping[str, str], environment: Mapping[str, str]) -> Self:
+    async def open(
+        cls, configuration: Mapping[str, str], environment: Mapping[str, str], *, in_subscription: bool = True
+    ) -> Self:
         """Read the endpoints of the cloud that the settings name. No token is asked for yet.
 
         Args:
             configuration: the provider's configuration, by the names of the official plugin (`metadataHost`, …).
             environment: where settings that are not in the configuration are taken from (`ARM_METADATA_HOSTNAME`, …).
+            in_subscription: whether a subscription must be named, as for ARM.
 
         Raises:
             PluginError: if a setting is missing, an address is not loopback, or the local Azure does not answer.
@@ -111,11 +117,15 @@ class Connection:
                     f"The local Azure does not answer at {url}: {error}. Nothing was created or changed. Start it with "
                     "`make up`; if the certificate is refused, SSL_CERT_FILE must name its ca.pem."
                 ) from error
-            return cls(settings, response.json())
+            return cls(settings, response.json(), in_subscription=in_subscription)
 
     def client(self) -> Client:
         """Return a client for ARM that authenticates with the configured credential."""
         return _client(self.resource_manager, self._credential, f"{self._audience}/.default")
+
+    def graph_client(self) -> Client:
+        """Return a client for Microsoft Graph that authenticates with the configured credential."""
+        return _client(self.graph, self._credential, f"{self.graph}/.default")
 
     async def client_config(self) -> dict[str, str]:
         """Return who the caller is, from the claims of its token for Microsoft Graph, as the official plugins do.
@@ -124,7 +134,7 @@ class Connection:
             PluginError: if the local Azure refuses the credential.
         """
         try:
-            token = await self._credential.get_token(f"{self._graph}/.default")
+            token = await self._credential.get_token(f"{self.graph}/.default")
         except AzureError as error:
             raise PluginError(f"could not acquire access token to parse claims: {error}") from error
         claims = jwt.decode(token.token, options={"verify_signature": False})
@@ -148,8 +158,8 @@ def _client(address: str, credential: AsyncTokenCredential | None = None, scope:
     return AsyncPipelineClient(address, policies=policies, transport=AioHttpTransport(use_env_settings=False))
 
 
-def _credential(settings: Mapping[str, str], authority: str) -> AsyncTokenCredential:
-    missing = [name for name in ("subscriptionId", "tenantId", "clientId") if name not in settings]
+def _credential(settings: Mapping[str, str], authority: str, needed: Sequence[str]) -> AsyncTokenCredential:
+    missing = [name for name in needed if name not in settings]
     if missing:
         names = ", ".join(f"`{name}` ({_VARIABLES[name]})" for name in missing)
         raise PluginError(

@@ -67,6 +67,13 @@ def test_truth_is_no_number() -> None:
     assert property_values({"count": 1})["count"].value == 1.0
 
 
+def test_what_is_secret_is_marked_and_nothing_else() -> None:
+    """An answer without the mark puts the value into the state in the clear; the engine adds none by itself."""
+    values = property_values({"value": "hunter2", "name": "client-secret"}, secrets={"value", "missing"})
+    assert {name: value.is_secret for name, value in values.items()} == {"value": True, "name": False}
+    assert plain(values) == {"value": "hunter2", "name": "client-secret"}
+
+
 def test_secrets_and_dependencies_are_seen_through() -> None:
     """A secret map would be compared as a wrapper, and always differ."""
     value = PropertyValue(

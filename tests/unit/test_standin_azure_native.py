@@ -21,10 +21,11 @@ from pulumi.provider.experimental.provider import PropertyDiffKind
 from localazure.plugins.azure_native.arm import ArmError
 from localazure.plugins.azure_native.provider import AzureNative, Cloud
 from localazure.plugins.azure_native.resource import Resource
-from localazure.plugins.azure_native.shapes import Shape, Type, from_body, shape_of, to_body
+from localazure.plugins.azure_native.shapes import from_body, shape_of, to_body
 from localazure.plugins.azure_native.specs import REFERENCES, SPECS, Spec
 from localazure.plugins.connection import Connection, require_loopback
 from localazure.plugins.package import package, version_of
+from localazure.plugins.shapes import Shape, Type
 from plugin import UNKNOWN, PluginError, plain, property_values
 
 SUBSCRIPTION = "0b1f6471-1bf0-4dda-aec3-111122223333"

@@ -11,8 +11,9 @@ from typing import Any, Self
 
 from pulumi.provider.experimental.provider import PropertyDiff, PropertyDiffKind
 
-from localazure.plugins.azure_native.shapes import as_inputs, from_body, previewed, problems, shape_of, to_body
+from localazure.plugins.azure_native.shapes import LIMITS, as_inputs, from_body, previewed, shape_of, to_body
 from localazure.plugins.azure_native.specs import SPECS, Spec
+from localazure.plugins.shapes import problems
 from plugin import UNKNOWN, PluginError, difference, property_of
 
 API_VERSION = "azureApiVersion"
@@ -55,7 +56,7 @@ class Resource:
 
     def problems(self, inputs: Plain) -> list[str]:
         """Return what is wrong with inputs that have their defaults."""
-        found = list(problems(self._shape.inputs, inputs))
+        found = list(problems(self._shape.inputs, inputs, LIMITS))
         for name in sorted(self.spec.required - inputs.keys()):
             hint = ". Either set it explicitly or configure it with 'pulumi config set azure-native:location <value>'."
             found.append(f"missing required property '{name}'{hint if name == 'location' else ''}")

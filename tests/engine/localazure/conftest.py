@@ -4,8 +4,8 @@ Tests share the process and must not share names: `fresh_name` gives them. What 
 it. A test that kills or restarts starts a process of its own (`start`).
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,10 @@ import pytest
 
 from localazure.client import LocalAzure
 from localazure.dials import Dials
+from tests.engine.localazure.browser import Browser
+from tests.engine.localazure.entra import Entra
+from tests.engine.localazure.graph import GraphClients
+from tests.engine.localazure.registrations import Registrations
 from tests.engine.localazure.sdk import Sdk
 
 QUICK = {"rbacPropagationSeconds": 0}
@@ -40,6 +44,12 @@ def sdk(azure: LocalAzure) -> Iterator[Sdk]:
 
 
 @pytest.fixture
+async def graph(azure: LocalAzure) -> AsyncIterator[GraphClients]:
+    async with AsyncExitStack() as stack:
+        yield GraphClients(azure, stack)
+
+
+@pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., tuple[LocalAzure, Sdk]]]:
     """Starts a local Azure of the test's own on its `tmp_path / "azure"`, again and again if asked; the last one is
     stopped.
@@ -52,3 +62,23 @@ def start(tmp_path: Path) -> Iterator[Callable[..., tuple[LocalAzure, Sdk]]]:
             return azure, Sdk(azure, stack)
 
         yield begin
+
+
+@pytest.fixture
+def registrations(azure: LocalAzure) -> Iterator[Registrations]:
+    registrations = Registrations(azure)
+    yield registrations
+    registrations.store.close()
+
+
+@pytest.fixture
+def entra(azure: LocalAzure) -> Iterator[Entra]:
+    with Entra(azure) as entra:
+        yield entra
+
+
+@pytest.fixture
+def browser(azure: LocalAzure) -> Iterator[Browser]:
+    """Somebody's, who has not signed in yet."""
+    with Browser(azure) as browser:
+        yield browser

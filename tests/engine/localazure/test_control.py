@@ -175,7 +175,12 @@ def test_no_secret_reaches_the_log(start: Any) -> None:
     azure, sdk = start()
     token = sdk.credential().get_token("https://vault.azure.net/.default").token
     sdk.create_group()
-    secrets = [identity["clientSecret"] for identity in azure.identities.values()]
+    secrets = [
+        identity[key]
+        for identity in azure.identities.values()
+        for key in ("clientSecret", "password")
+        if key in identity
+    ]
     logged = str(azure.requests()) + (azure.state / "requests.jsonl").read_text() + (azure.state / "log").read_text()
     assert len(azure.requests()) > 3
     for secret in (*secrets, token, token.split(".")[2]):
@@ -232,6 +237,8 @@ def test_what_arm_does_not_serve_is_501(azure: LocalAzure, sdk: Sdk) -> None:
         ("POST", "/certificates/sign/create", True),
         ("POST", "/certificates/c/pending/merge", True),
         ("PATCH", "/keys/k/v", True),
+        ("POST", "/graph/v1.0/directoryObjects/getByIds", False),
+        ("POST", "/graph/v1.0/applications/a/removePassword", True),
         ("DELETE", "/secrets/s", True),
         ("POST", "/subscriptions/s/providers/Microsoft.KeyVault/checkNameAvailability", False),
         ("POST", "/subscriptions/s/providers/Microsoft.KeyVault/locations/l/deletedVaults/v/purge", True),

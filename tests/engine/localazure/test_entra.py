@@ -97,13 +97,29 @@ def test_wrong_credentials_are_refused_with_entras_code(
         ({"scope": ""}, 900144),
         ({"scope": "https://vault.azure.net/user_impersonation"}, 1002012),
         ({"scope": "https://unknown.example/.default"}, 500011),
-        ({"grant_type": "password"}, 70003),
+        ({"grant_type": "device_code"}, 70003),
         ({"client_secret": None}, 7000218),
     ],
 )
 def test_a_malformed_token_request_is_refused(azure: LocalAzure, form: dict[str, str | None], code: int) -> None:
     """A token for an unknown resource would fail later, where nobody looks for the cause."""
     assert ask_for_token(azure, **form)["error_codes"] == [code]
+
+
+def test_scopes_of_openid_connect_mean_nothing_without_a_person(azure: LocalAzure) -> None:
+    """MSAL for Java sends them along with the one that counts, and would get no token."""
+    known = azure.identities["deployer"]
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": known["clientId"],
+        "client_secret": known["clientSecret"],
+        "scope": f"openid profile offline_access {VAULT_SCOPE}",
+    }
+    with client(azure) as http:
+        answer = http.post(f"/{azure.tenant_id}/oauth2/v2.0/token", data=form).raise_for_status().json()
+
+    assert claims_of(answer["access_token"], azure, "https://vault.azure.net")["oid"] == known["objectId"]
+    assert not answer.keys() & {"id_token", "refresh_token"}
 
 
 def ask_for_token(azure: LocalAzure, tenant_id: str | None = None, **form: str | None) -> dict[str, Any]:
