@@ -8,7 +8,7 @@ TOOLS := $(PYTHON_IN_VENV) -m tools
 ON_STACK = --stack $(STACK) $(if $(IDENTITY),--identity $(IDENTITY))
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview refresh down test check fmt lock tools verify-azure clean
+.PHONY: help up preview refresh down token test check fmt lock tools verify-azure clean
 .DELETE_ON_ERROR:
 
 help: ## Say what there is
@@ -28,6 +28,10 @@ refresh: .venv/.runtime ## Read back what is there into the state of STACK
 down: .venv/.runtime ## Destroy STACK; local Azure stops and keeps its state
 	@$(TOOLS) down $(ON_STACK)
 
+# Every shell has a USER, who is nobody in Entra ID: only the one on the command line counts.
+token: .venv/.runtime ## Print a person's access token for sign-on: make token USER=ada@contoso.example
+	@$(TOOLS) token --stack $(STACK) $(if $(filter command,$(origin USER)),--user '$(USER)')
+
 test: .venv/.development ## Prove everything, with the real engine and the real Temporal server
 	@$(TOOLS) ensure all
 	@$(PYTHON_IN_VENV) -m pytest -n 2 $(PYTEST_ARGUMENTS)
@@ -46,17 +50,19 @@ fmt: .venv/.development ## Format, and mend what ruff can
 lock: .venv/.development ## Write the lock files anew; UPGRADE=1 takes newer versions
 	@$(LOCK) requirements.in --output-file requirements.txt
 	@$(LOCK) requirements-dev.in --constraints requirements.txt --output-file requirements-dev.txt
+	@$(LOCK) examples/python/requirements.in --constraints requirements-dev.txt \
+		--output-file examples/python/requirements.txt
 LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 
 tools: .venv/.development ## Build or find Pulumi, the Temporal server, its UI and its CLI
-	@$(TOOLS) ensure all
+	@$(TOOLS) ensure engine temporal ui cli
 
 verify-azure: .venv/.development ## Ask Azure itself, in VAULT, what only Azure can confirm
 	@$(PYTHON_IN_VENV) -m tools.verify_azure $(VAULT)
 
 clean: ## Remove .venv, .deploy and caches; the tools and the local stack stay
-	rm -rf .venv .deploy .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .deploy .screenshots .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.*' -prune -exec rm -rf {} +
 
 .venv/.runtime: requirements.txt tools/venv.sh

@@ -4,25 +4,15 @@ Wiring only: what a setting means is in `settings`, what Azure gets is in `compo
 `environment`. Only this module reads the stack's configuration, and only this one exports.
 """
 
-from collections.abc import Iterable
-
 import pulumi
-from pulumi import runtime
+from pulumi import InvokeOptions, ResourceOptions, runtime
 from pulumi_azure_native import authorization, resources
 
+import components as azure
+import environment as temporal
 import settings
-from components import AUTHORITIES, EVERY_LEAF, LEAVES, MutualTls, MutualTlsArgs, Principal, VaultPolicy, vault_name
-from environment import (
-    Deployment,
-    cli_environment,
-    dynamic_config,
-    internal_frontend_environment,
-    server_config,
-    server_environment,
-    ui_environment,
-    worker_environment,
-)
-from provider.resources import KeyVaultProvider, get_caller, is_deleted_vault
+from provider import clock
+from provider.resources import KeyVaultProvider, deleted_vaults, get_caller
 
 project, stack = pulumi.get_project(), pulumi.get_stack()
 configuration, secret_keys = settings.decode(runtime.get_config_env()), runtime.get_config_secret_keys_env()
@@ -33,64 +23,77 @@ except settings.SettingsError as error:
 for warning in config.warnings:
     pulumi.warn(warning)
 
-# Who runs this, and which of the vaults exist as deleted ones.
-provider = KeyVaultProvider("temporalazure", settings.azure_settings(configuration))
-ask = pulumi.InvokeOptions(provider=provider)
-caller, azure = get_caller(ask), authorization.get_client_config()
-identity = (azure.tenant_id, azure.subscription_id, project, stack, str(config.vaults.generation))
-vault_names = {AUTHORITIES: vault_name("ca", *identity), LEAVES: vault_name("leaf", *identity)}
-deleted = {
-    vault for vault, name in vault_names.items() if is_deleted_vault(name, config.location, azure.subscription_id, ask)
-}
-
-
-def principals(named: Iterable[settings.Principal]) -> list[Principal]:
-    first_caller = Principal(caller.object_id, caller.kind, first_caller=True)
-    return [Principal(item.id, item.kind) for item in named] or [first_caller]
-
+# Who runs this, which of the vaults exist as deleted ones, and who is meant by the names under signOn.
+sign_in = settings.azure_settings(configuration)
+provider = KeyVaultProvider("temporalazure", sign_in)
+ask = InvokeOptions(provider=provider)
+caller, client = get_caller(ask), authorization.get_client_config()
+identity = (client.tenant_id, client.subscription_id, project, stack)
+vault_names = azure.vault_names(*identity, str(config.vaults.generation))
+deleted = deleted_vaults(vault_names.values(), config.location, client.subscription_id, ask)
+if config.sign_on:
+    tenant_id = config.sign_on.tenant_id or client.tenant_id
+    directory = azure.Directory(tenant_id, settings.directory_settings(configuration), sign_in.get("clientId"))
+    azure.require_permissions(config.sign_on, directory, ask)
+    people = azure.find_principals(config.sign_on, directory)
 
 tags = {**config.tags, "pulumi-project": project, "pulumi-stack": stack}
 group = resources.ResourceGroup(
     "temporal", resource_group_name=config.resource_group, location=config.location, tags=tags
 )
-mutual_tls = MutualTls(
-    "mutual-tls",
-    MutualTlsArgs(
-        vault_names=vault_names,
-        recovered_vaults=deleted,
-        vault_policy=VaultPolicy(
-            resource_group_name=group.name,
-            location=config.location,
-            tenant_id=azure.tenant_id,
-            subscription_id=azure.subscription_id,
-            protection=config.vaults,
-            deployers=principals(config.access.deployers),
-            manage_access=config.access.manage,
-            tags=tags,
-            provider=provider,
-        ),
-        authorities=config.certificate_authorities,
-        leaves=config.certificates,
-        readers={name: principals(named) for name, named in (config.access.readers or {EVERY_LEAF: ()}).items()},
-    ),
+vault_policy = azure.VaultPolicy(
+    resource_group_name=group.name,
+    location=config.location,
+    tenant_id=client.tenant_id,
+    subscription_id=client.subscription_id,
+    protection=config.vaults,
+    access=azure.Access.resolved(config.access, caller),
+    tags=tags,
+    provider=provider,
 )
+mutual_tls_args = azure.MutualTlsArgs(
+    vault_names=vault_names,
+    recovered_vaults=deleted,
+    vault_policy=vault_policy,
+    authorities=config.certificate_authorities,
+    leaves=config.certificates,
+)
+mutual_tls = azure.MutualTls("mutual-tls", mutual_tls_args)
+sign_on = None
+if config.sign_on:
+    sign_on_args = azure.SignOnArgs(
+        policy=config.sign_on,
+        principals=people,
+        authority=caller.authority,
+        tenant_id=directory.tenant_id,
+        identity=identity,
+        today=clock.now().date(),
+        vault=mutual_tls.leaves_vault,
+        vault_policy=vault_policy,
+    )
+    sign_on = azure.SignOn("sign-on", sign_on_args, ResourceOptions(providers=[directory.provider]))
 
-deployment = Deployment(
+deployment = temporal.Deployment(
     internode_authority=config.certificates["cluster"].issuer,
     client_authorities=config.client_authorities,
     frontend_address=config.frontend.address,
     server_name=config.frontend.server_name,
     namespace=config.frontend.namespace,
+    sign_on=sign_on,
 )
-pulumi.export("serverEnv", server_environment(deployment))
-pulumi.export("internalFrontendEnv", internal_frontend_environment(deployment))
-pulumi.export("serverConfig", server_config(deployment))
-pulumi.export("dynamicConfig", dynamic_config())
-pulumi.export("uiEnv", ui_environment(deployment))
-pulumi.export("cliEnv", cli_environment(deployment))
-pulumi.export("workerEnvs", {name: worker_environment(deployment, name) for name in config.workers})
-pulumi.export("certificates", mutual_tls.certificates)
-pulumi.export("caBundles", mutual_tls.ca_bundles)
-pulumi.export("keyVaults", mutual_tls.key_vaults)
-pulumi.export("signOn", {})
-pulumi.export("temporalCloud", {})
+outputs = {
+    "serverEnv": temporal.server_environment(deployment),
+    "internalFrontendEnv": temporal.internal_frontend_environment(deployment),
+    "serverConfig": temporal.server_config(deployment),
+    "dynamicConfig": temporal.dynamic_config(),
+    "uiEnv": temporal.ui_environment(deployment),
+    "cliEnv": temporal.cli_environment(deployment),
+    "workerEnvs": {name: temporal.worker_environment(deployment, name) for name in config.workers},
+    "certificates": mutual_tls.certificates,
+    "caBundles": mutual_tls.ca_bundles,
+    "keyVaults": mutual_tls.key_vaults,
+    "signOn": sign_on.facts if sign_on else {},
+    "temporalCloud": {},
+}
+for name, value in outputs.items():
+    pulumi.export(name, value)

@@ -18,13 +18,14 @@ class Endpoints:
     """Where a cloud's services are.
 
     `authority` is the sign-in service, without a trailing slash. `key_vault_suffix` is the domain below which vaults
-    have their names.
+    have their names. `microsoft_graph` is None where a cloud describes itself without it.
     """
 
     authority: str
     resource_manager: str
     resource_manager_audience: str
     key_vault_suffix: str
+    microsoft_graph: str | None
 
 
 _NAMED = {
@@ -33,18 +34,21 @@ _NAMED = {
         resource_manager="https://management.azure.com",
         resource_manager_audience="https://management.core.windows.net",
         key_vault_suffix="vault.azure.net",
+        microsoft_graph="https://graph.microsoft.com",
     ),
     "usgovernment": Endpoints(
         authority=f"https://{AzureAuthorityHosts.AZURE_GOVERNMENT}",
         resource_manager="https://management.usgovcloudapi.net",
         resource_manager_audience="https://management.core.usgovcloudapi.net",
         key_vault_suffix="vault.usgovcloudapi.net",
+        microsoft_graph="https://graph.microsoft.us",
     ),
     "china": Endpoints(
         authority=f"https://{AzureAuthorityHosts.AZURE_CHINA}",
         resource_manager="https://management.chinacloudapi.cn",
         resource_manager_audience="https://management.core.chinacloudapi.cn",
         key_vault_suffix="vault.azure.cn",
+        microsoft_graph="https://microsoftgraph.chinacloudapi.cn",
     ),
 }
 
@@ -88,6 +92,9 @@ async def _ask(host: str) -> Endpoints:
             resource_manager=found["resourceManager"].rstrip("/"),
             resource_manager_audience=found["authentication"]["audiences"][0].rstrip("/"),
             key_vault_suffix=found["suffixes"]["keyVaultDns"].lstrip("."),
+            microsoft_graph=found["microsoftGraphResourceId"].rstrip("/")
+            if found.get("microsoftGraphResourceId")
+            else None,
         )
     except (AttributeError, AzureError, LookupError, TypeError, ValueError) as error:
         raise CloudError(

@@ -81,6 +81,10 @@ class Identity:
         """The subscription, where it is configured."""
         return self._get("ARM_SUBSCRIPTION_ID")
 
+    def in_tenant(self, tenant_id: str) -> Identity:
+        """Return this identity, signing in to another tenant. A managed identity stays in its own."""
+        return Identity({**self.variables, "ARM_TENANT_ID": tenant_id})
+
     def credential(self, endpoints: Endpoints) -> AsyncTokenCredential:
         """Return a new credential, with no token cached, by the first way that is configured.
 
@@ -176,11 +180,16 @@ class Identity:
             ) from error
 
 
-def principal_of(token: str) -> Principal:
-    """Return who an access token of Entra ID speaks for, from its claims `oid`, `tid` and `idtyp`.
+def claims_of(token: str) -> dict[str, Any]:
+    """Return the claims of an access token of Entra ID.
 
     The token is one that Entra just gave to us over TLS, so its signature is not checked again.
     """
-    claims = jwt.decode(token, options={"verify_signature": False})
+    claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    return claims
+
+
+def principal_of(claims: Mapping[str, Any]) -> Principal:
+    """Return who a token speaks for, from its claims `oid`, `tid` and `idtyp`."""
     person = claims.get("idtyp") == "user" or "scp" in claims
     return Principal(object_id=claims["oid"], tenant_id=claims["tid"], kind="User" if person else "ServicePrincipal")

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
+from azure.core import AsyncPipelineClient
 from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
+from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.keyvault.certificates.aio import CertificateClient
 from azure.keyvault.keys.crypto.aio import CryptographyClient
 from azure.keyvault.secrets.aio import SecretClient
@@ -17,7 +22,9 @@ from azure.mgmt.keyvault.aio import KeyVaultManagementClient
 from azure.mgmt.resource.resources.aio import ResourceManagementClient
 
 from cloud.endpoints import CloudError, Endpoints, discover
-from cloud.identity import Identity, Principal, principal_of
+from cloud.identity import Identity, Principal, claims_of, principal_of
+
+Directory = AsyncPipelineClient[HttpRequest, AsyncHttpResponse]
 
 KEY_VAULT_API_VERSION = "7.6"
 
@@ -101,10 +108,48 @@ class Session:
             raise CloudError(f"The Azure CLI named no subscription: {complaint.decode().strip()} Run `az login`.")
         return answer.decode().strip()
 
+    @property
+    def authority(self) -> str:
+        """The address of the sign-in service, without a trailing slash."""
+        return self._endpoints.authority
+
     async def principal(self) -> Principal:
         """Return who this session is signed in as."""
         token = await self.credential.get_token(f"{self._endpoints.resource_manager_audience}/.default")
-        return principal_of(token.token)
+        return principal_of(claims_of(token.token))
+
+    async def directory_claims(self, tenant_id: str | None = None) -> dict[str, Any]:
+        """Return what a new token for Microsoft Graph says of who is signed in, to another tenant if one is named.
+
+        Raises CloudError if this cloud has no Microsoft Graph, or if the way to sign in lacks something.
+        """
+        async with self._directory_identity(tenant_id).credential(self._endpoints) as credential:
+            token = await credential.get_token(f"{self._microsoft_graph}/.default")
+        return claims_of(token.token)
+
+    @asynccontextmanager
+    async def directory(self, tenant_id: str | None = None) -> AsyncIterator[Directory]:
+        """Give the client for Microsoft Graph (v1.0), signed in to another tenant if one is named.
+
+        Raises CloudError as `directory_claims` does.
+        """
+        async with self._directory_identity(tenant_id).credential(self._endpoints) as credential:
+            signing_in = AsyncBearerTokenCredentialPolicy(credential, f"{self._microsoft_graph}/.default")
+            address = f"{self._microsoft_graph}/v1.0"
+            async with Directory(base_url=address, per_retry_policies=[signing_in]) as client:
+                yield client
+
+    @property
+    def _microsoft_graph(self) -> str:
+        if self._endpoints.microsoft_graph is None:
+            raise CloudError(
+                "This cloud does not say where its Microsoft Graph is (microsoftGraphResourceId of its metadata). The "
+                "directory was not asked. Sign-on needs a cloud that has one."
+            )
+        return self._endpoints.microsoft_graph
+
+    def _directory_identity(self, tenant_id: str | None) -> Identity:
+        return self._identity.in_tenant(tenant_id) if tenant_id else self._identity
 
     @property
     def credential(self) -> AsyncTokenCredential:

@@ -7,9 +7,10 @@ the first `up` is taken where nobody is named, and stays: a later run by somebod
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
 import pulumi
 from pulumi_azure_native import authorization
@@ -23,6 +24,7 @@ class VaultRole(Enum):
 
     CERTIFICATES_OFFICER = ("Key Vault Certificates Officer", "a4417e6f-fecd-4de8-b567-7b0420556985")
     CRYPTO_USER = ("Key Vault Crypto User", "12338af0-0e69-4776-bea7-57ae8d297424")
+    SECRETS_OFFICER = ("Key Vault Secrets Officer", "b86a8fe4-44ce-4948-aee5-eccb2c155cd7")
     SECRETS_USER = ("Key Vault Secrets User", "4633458b-17de-408a-b874-0445c86b69e6")
 
     @property
@@ -51,6 +53,66 @@ class Principal:
     def key(self) -> str:
         """Tells it from others, in names that stay: its object ID, or `first-caller`."""
         return _FIRST_CALLER if self.first_caller else self.object_id
+
+
+EVERY_LEAF = "*"
+"""Stands for every leaf among those whose secrets somebody may read."""
+
+
+class NamedPrincipal(Protocol):
+    """Somebody by object ID and kind, as the stack names them."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def kind(self) -> str: ...
+
+
+class Caller(Protocol):
+    """Who runs this."""
+
+    @property
+    def object_id(self) -> str: ...
+
+    @property
+    def kind(self) -> str: ...
+
+
+class NamedAccess(Protocol):
+    """Who may issue, and who may read which secret, as the stack names them."""
+
+    @property
+    def manage(self) -> bool: ...
+
+    @property
+    def deployers(self) -> Sequence[NamedPrincipal]: ...
+
+    @property
+    def readers(self) -> Mapping[str, Sequence[NamedPrincipal]]: ...
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may issue certificates, and who may read the secrets of a leaf that they stand under, or of `EVERY_LEAF`.
+
+    Without `manage` the deployers' roles are looked for, not assigned, and nobody is made a reader.
+    """
+
+    deployers: Sequence[Principal]
+    readers: Mapping[str, Sequence[Principal]]
+    manage: bool = True
+
+    @classmethod
+    def resolved(cls, named: NamedAccess, caller: Caller) -> Access:
+        """Return it with the caller, as the first one, where nobody is named."""
+        first_caller = [Principal(caller.object_id, caller.kind, first_caller=True)]
+
+        def principals(items: Sequence[NamedPrincipal]) -> Sequence[Principal]:
+            return [Principal(item.id, item.kind) for item in items] or first_caller
+
+        readers = {name: principals(items) for name, items in (named.readers or {EVERY_LEAF: ()}).items()}
+        return cls(principals(named.deployers), readers if named.manage else {}, named.manage)
 
 
 def assign(

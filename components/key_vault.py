@@ -11,8 +11,11 @@ from typing import Protocol
 import pulumi
 from pulumi_azure_native import keyvault, monitor, network
 
-from components.access import Principal, VaultRole, assign
+from components.access import Access, VaultRole, assign
 from provider.resources import check_access
+
+AUTHORITIES, LEAVES = "authorities", "leaves"
+"""The two vaults: who may read a leaf's key has nothing to do where the authorities' keys are."""
 
 
 class NetworkRules(Protocol):
@@ -55,18 +58,14 @@ class Protection(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class VaultPolicy:
-    """What the vaults of a stack have in common: their place, their protection, who may work in them.
-
-    With `manage_access` unset, the deployers' roles are looked for, not assigned.
-    """
+    """What the vaults of a stack have in common: their place, their protection, who may work in them and read."""
 
     resource_group_name: pulumi.Input[str]
     location: str
     tenant_id: str
     subscription_id: str
     protection: Protection
-    deployers: Sequence[Principal]
-    manage_access: bool
+    access: Access
     tags: Mapping[str, str]
     provider: pulumi.ProviderResource
 
@@ -123,17 +122,23 @@ class KeyVault(pulumi.ComponentResource):
         self.name = vault.name
         self.ready: list[pulumi.Resource] = []
         uri = vault.properties.apply(lambda properties: str(properties.vault_uri))
-        if policy.manage_access:
+        if policy.access.manage:
             for role in args.deployer_roles:
-                self.ready += assign(name, role, vault.id, policy.deployers, policy.subscription_id, self)
+                self.ready += assign(name, role, vault.id, policy.access.deployers, policy.subscription_id, self)
         else:
-            uri = pulumi.Output.all(uri, _checked_access(vault.id, args, self)).apply(lambda found: str(found[0]))
+            checked = checked_access(vault.id, args.deployer_roles, policy, self)
+            uri = pulumi.Output.all(uri, checked).apply(lambda found: str(found[0]))
         self.uri = uri
         if protection.network.private_endpoint_subnet:
             self.ready.append(_private_endpoint(name, args, vault.id, protection.network.private_endpoint_subnet, self))
         if protection.diagnostics_workspace:
             _audit_log(name, vault.id, protection.diagnostics_workspace, self)
         self.register_outputs({"id": self.id, "name": self.name, "uri": self.uri})
+
+
+def vault_names(*identity: str) -> dict[str, str]:
+    """Return the name of each vault, by what it is for, derived from all that sets a stack apart from every other."""
+    return {AUTHORITIES: vault_name("ca", *identity), LEAVES: vault_name("leaf", *identity)}
 
 
 def vault_name(purpose: str, *identity: str) -> str:
@@ -146,11 +151,14 @@ def vault_name(purpose: str, *identity: str) -> str:
     return f"temporal-{purpose}-{base64.b32encode(digest).decode().lower()[:10]}"
 
 
-def _checked_access(vault_id: pulumi.Output[str], args: KeyVaultArgs, parent: pulumi.Resource) -> pulumi.Output[None]:
-    named = [principal.object_id for principal in args.policy.deployers if not principal.first_caller]
-    roles = {role.definition: role.title for role in args.deployer_roles}
-    options = pulumi.InvokeOptions(provider=args.policy.provider, parent=parent)
-    return vault_id.apply(lambda scope: check_access(scope, named, roles, args.policy.subscription_id, options))
+def checked_access(
+    scope: pulumi.Output[str], roles: Sequence[VaultRole], policy: VaultPolicy, parent: pulumi.Resource
+) -> pulumi.Output[None]:
+    """Return what fails unless every named deployer has these roles on `scope`, for stacks that do not assign them."""
+    named = [principal.object_id for principal in policy.access.deployers if not principal.first_caller]
+    titles = {role.definition: role.title for role in roles}
+    options = pulumi.InvokeOptions(provider=policy.provider, parent=parent)
+    return scope.apply(lambda where: check_access(where, named, titles, policy.subscription_id, options))
 
 
 def _network_rule_set(rules: NetworkRules) -> keyvault.NetworkRuleSetArgs:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pulumi
 
-from components.access import Principal, VaultRole, assign
+from components.access import EVERY_LEAF, VaultRole, assign
 from components.certificate import Certificate, CertificateArgs
 from components.certificate_authority import Authority, CertificateAuthority, CertificateAuthorityArgs
-from components.key_vault import KeyVault, KeyVaultArgs, VaultPolicy
+from components.key_vault import AUTHORITIES, LEAVES, KeyVault, KeyVaultArgs, VaultPolicy
 from pki import IssuancePolicy, Role
 from provider.resources import VaultCertificate
-
-AUTHORITIES, LEAVES = "authorities", "leaves"
-"""The two vaults: who may read a leaf's key has nothing to do where the authorities' keys are."""
-
-EVERY_LEAF = "*"
 
 _DEPLOYER_ROLES = {
     AUTHORITIES: (VaultRole.CERTIFICATES_OFFICER, VaultRole.CRYPTO_USER),
@@ -39,17 +34,13 @@ class Leaf(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class MutualTlsArgs:
-    """The two vaults' names, which of them are recovered, and what goes into them, by name.
-
-    `readers` may read the key of the leaf that they stand under, or of every leaf under `EVERY_LEAF`.
-    """
+    """The two vaults' names, by what they are for, which of these are recovered, and what goes into them, by name."""
 
     vault_names: Mapping[str, str]
     recovered_vaults: Collection[str]
     vault_policy: VaultPolicy
     authorities: Mapping[str, Authority]
     leaves: Mapping[str, Leaf]
-    readers: Mapping[str, Sequence[Principal]]
 
 
 class MutualTls(pulumi.ComponentResource):
@@ -58,6 +49,7 @@ class MutualTls(pulumi.ComponentResource):
     certificates: dict[str, dict[str, Any]]
     ca_bundles: dict[str, pulumi.Output[list[str]]]
     key_vaults: dict[str, dict[str, pulumi.Output[str]]]
+    leaves_vault: KeyVault
 
     def __init__(self, name: str, args: MutualTlsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("temporal-azure:components:MutualTls", name, None, opts)
@@ -67,7 +59,7 @@ class MutualTls(pulumi.ComponentResource):
                 purpose,
                 KeyVaultArgs(
                     vault_name=args.vault_names[purpose],
-                    recover=purpose in args.recovered_vaults,
+                    recover=args.vault_names[purpose] in args.recovered_vaults,
                     deployer_roles=roles,
                     policy=policy,
                 ),
@@ -75,7 +67,7 @@ class MutualTls(pulumi.ComponentResource):
             )
             for purpose, roles in _DEPLOYER_ROLES.items()
         }
-        readers = args.readers if policy.manage_access else {}
+        readers = policy.access.readers
         everywhere = readers.get(EVERY_LEAF, ())
         assign(LEAVES, VaultRole.SECRETS_USER, vaults[LEAVES].id, everywhere, policy.subscription_id, self)
         authorities = {
@@ -105,6 +97,7 @@ class MutualTls(pulumi.ComponentResource):
             )
             for key, leaf in args.leaves.items()
         }
+        self.leaves_vault = vaults[LEAVES]
         self.key_vaults = {key: {"name": vault.name, "id": vault.id, "uri": vault.uri} for key, vault in vaults.items()}
         self.ca_bundles = {key: authority.bundle_pem for key, authority in authorities.items()}
         self.certificates = {

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import click
+from cryptography import x509
 from rich.console import Console
 
 from deploy import directory
@@ -19,6 +20,7 @@ from deploy.outputs import Outputs
 from deploy.problem import DeployError, Problem
 from deploy.stack import read_outputs
 from deploy.summary import summarise
+from pki import to_pem
 
 if TYPE_CHECKING:
     from deploy.keys import Keys
@@ -72,6 +74,13 @@ def main() -> None:
     metavar="PATH",
     help="The stack's file, which may say how to sign in. [default: Pulumi.NAME.yaml]",
 )
+@click.option(
+    "--https-trust",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="PATH",
+    help="PEM of the authorities that consumers trust for HTTPS to Entra ID, where a proxy has its own. "
+    "[default: their system's]",
+)
 @_directory
 def write(
     stack: str,
@@ -80,11 +89,17 @@ def write(
     inline: bool,
     wait_seconds: float,
     config_file: Path | None,
+    https_trust: Path | None,
     deploy_directory: Path,
 ) -> None:
     """Write the consumers' directories, after everything in them has been checked."""
     if root is not None and not PurePosixPath(root).is_absolute():
         raise click.BadParameter("must be absolute: consumers start in different folders.", param_hint="--root")
+    if inline and https_trust:
+        raise click.BadParameter(
+            "is a file that consumers read, and --inline is for want of mounts.", param_hint="--https-trust"
+        )
+    trusted = _authorities(https_trust) if https_trust else None
     base = _base(deploy_directory, stack)
     config_file = config_file or Path(f"Pulumi.{base.name}.yaml")
     with directory.locked(base, lambda: _tell(f"Waiting for another `deploy write` to {base}.")):
@@ -99,7 +114,8 @@ def write(
         now = datetime.now(UTC)
         if found := [*unreadable, *problems(outputs, pairs, consumers, now)]:
             raise _refusal(found, consumers, base)
-        files = compose(outputs, pairs, root or str(base.absolute()), consumers=consumers, inline=inline)
+        seen_at = root or str(base.absolute())
+        files = compose(outputs, pairs, seen_at, consumers=consumers, inline=inline, https_trust=trusted)
         changed = directory.write(base, files)
         removed = set() if only else directory.prune(base, _WORKERS, keep=outputs.worker_envs)
     for name in consumers:
@@ -135,11 +151,17 @@ def remove(stack: str, deploy_directory: Path) -> None:
 @main.command()
 @_stack
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option(
+    "--token-command",
+    metavar="COMMAND",
+    help="What prints a person's access token for sign-on. [default: the Azure CLI's command]",
+)
 @_directory
-def summary(stack: str, as_json: bool, deploy_directory: Path) -> None:
+def summary(stack: str, as_json: bool, token_command: str | None, deploy_directory: Path) -> None:
     """Tell where the files are, which certificate ends when, and what to do next."""
     outputs = read_outputs(stack, Path(), show_secrets=False)
-    found = summarise(outputs, stack, _base(deploy_directory, stack), datetime.now(UTC))
+    base = _base(deploy_directory, stack)
+    found = summarise(outputs, stack, base, datetime.now(UTC), token_command=token_command)
     if as_json:
         click.echo(found.model_dump_json(indent=2))
         return
@@ -150,6 +172,15 @@ def summary(stack: str, as_json: bool, deploy_directory: Path) -> None:
 def _base(deploy_directory: Path, stack: str) -> Path:
     """Return the stack's own directory; a stack may be named with its organization and project before it."""
     return deploy_directory / stack.rpartition("/")[2]
+
+
+def _authorities(file: Path) -> bytes:
+    """Return the certificates in a file and nothing else: a proxy's own may have its key beside."""
+    try:
+        found = x509.load_pem_x509_certificates(file.read_bytes())
+    except ValueError:
+        raise click.BadParameter(f"{file} holds no certificates in PEM.", param_hint="--https-trust") from None
+    return "".join(map(to_pem, found)).encode("ascii")
 
 
 def _chosen(outputs: Outputs, only: Sequence[str]) -> list[str]:

@@ -7,6 +7,7 @@ somewhere else. So whatever can be known beforehand is known here. Pure: whoever
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -43,6 +44,8 @@ from pki.chain import issued
 AUTHORITY_WARNING = timedelta(days=180)
 """How long before its end an authority is warned about; `up` warns at the same time."""
 
+CLIENT_SECRET_WARNING = timedelta(days=30)
+
 _WHAT_FOLLOWS = {
     Role.AUTHORITY: ", and all that it issued ends with it. It is not renewed by itself: raise its renewal, or roll it "
     "over.",
@@ -52,6 +55,20 @@ _WHAT_FOLLOWS = {
 _ISSUE_ANEW = "Run `make up`, which issues it anew."
 _RUN_UP = "Run `make up` with this version of the program."
 _SERVER_SLOTS = 2
+_WORKER_IDENTITY = {"AZURE_AUTHORITY_HOST": "", "AZURE_TENANT_ID": "", "AZURE_CLIENT_ID": ""}
+
+
+@dataclass(frozen=True)
+class _SampleSignOn:
+    worker_variables: Mapping[str, Mapping[str, str]]
+    issuer: str = ""
+    keys_url: str = ""
+    client_id: str = ""
+    client_secret: str = ""
+    scopes: str = ""
+    token_scope: str = ""
+    ui_url: str = ""
+    callback_url: str = ""
 
 
 def problems(outputs: Outputs, keys: Mapping[str, Secret], consumers: Iterable[str], now: datetime) -> list[Problem]:
@@ -72,7 +89,7 @@ def problems(outputs: Outputs, keys: Mapping[str, Secret], consumers: Iterable[s
 
 
 def warnings(outputs: Outputs, now: datetime) -> list[str]:
-    """Return which certificates of the stack end soon, or have ended, and what to do."""
+    """Return which certificates and client secrets of the stack end soon, or have ended, and what to do."""
     found = []
     for name, issued_certificate in outputs.certificates.items():
         ends = issued_certificate.certificate.not_valid_after_utc
@@ -81,6 +98,10 @@ def warnings(outputs: Outputs, now: datetime) -> list[str]:
         if now.date() >= (ends - window).date():
             when = f"{name} {'ended' if ends <= now else 'ends'} on {ends:%Y-%m-%d}"
             found.append(f"{when}{_WHAT_FOLLOWS[issued_certificate.role]}")
+    for name, secret in outputs.sign_on.client_secrets.items():
+        if now >= secret.not_after - min(CLIENT_SECRET_WARNING, timedelta(days=secret.renew_before_days)):
+            when = f"{name}'s client secret {'ended' if secret.not_after <= now else 'ends'}"
+            found.append(f"{when} on {secret.not_after:%Y-%m-%d}. `make up` makes another; then restart {name}.")
     return found
 
 
@@ -90,7 +111,7 @@ def _environment_problems(name: str, startup: Startup, outputs: Outputs) -> Iter
         if startup.consumer == SERVER
         else "It would start without what it needs, or connect without TLS."
     )
-    required = _required(startup)
+    required = _required(startup, outputs)
     for file, environment in startup.environments.items():
         for variable in sorted(required[file]):
             if not environment.get(variable):
@@ -107,8 +128,13 @@ def _environment_problems(name: str, startup: Startup, outputs: Outputs) -> Iter
         yield from _file_problems(name, file, environment, startup, outputs)
 
 
-def _required(startup: Startup) -> dict[str, Iterable[str]]:
-    sample = Deployment(internode_authority="internode", client_authorities=("clients",))
+def _required(startup: Startup, outputs: Outputs) -> dict[str, Iterable[str]]:
+    identities = {
+        name: _WORKER_IDENTITY | ({"AZURE_CLIENT_SECRET": ""} if worker.client_secret else {})
+        for name, worker in outputs.sign_on.workers.items()
+    }
+    sign_on = _SampleSignOn(identities) if outputs.sign_on.client_id else None
+    sample = Deployment(internode_authority="internode", client_authorities=("clients",), sign_on=sign_on)
     consumer = startup.consumer
     if consumer == SERVER:
         environments = [server_environment(sample), internal_frontend_environment(sample)]

@@ -20,6 +20,7 @@ from environment import (
     contents,
     inlined,
     relocated,
+    trusting,
 )
 from pki import to_pem
 
@@ -36,16 +37,17 @@ def compose(
     *,
     consumers: Iterable[str] | None = None,
     inline: bool = False,
+    https_trust: bytes | None = None,
 ) -> dict[str, Files]:
     """Return the files of these consumers, by default of all.
 
     `keys` has the secret of each consumer's certificate, by the certificate's name. `root` is where consumers see the
     deploy root. With `inline` certificates and keys are in the variables, and only what no variable can hold is a file:
-    the server's two documents.
+    the server's two documents. `https_trust` is PEM of the authorities that consumers trust for HTTPS to Entra ID.
     """
     startups = outputs.startups
     return {
-        name: _files(startups[name], outputs, keys, root, inline)
+        name: _files(startups[name], outputs, keys, root, inline, https_trust)
         for name in (startups if consumers is None else consumers)
     }
 
@@ -56,13 +58,23 @@ def certificate_pem(outputs: Outputs, name: str) -> bytes:
     return _pem(leaf.certificate, *leaf.chain)
 
 
-def _files(startup: Startup, outputs: Outputs, keys: Mapping[str, Secret], root: str, inline: bool) -> Files:
+def _files(
+    startup: Startup,
+    outputs: Outputs,
+    keys: Mapping[str, Secret],
+    root: str,
+    inline: bool,
+    https_trust: bytes | None,
+) -> Files:
     named = contents(*startup.environments.values())
     files = {path: _content(content, outputs, keys) for path, content in named.items()}
     environments = startup.environments
     if inline:
         environments = {name: inlined(variables, files.__getitem__) for name, variables in environments.items()}
         files = {path: files[path] for path, content in named.items() if isinstance(content, Document)}
+    if https_trust is not None:
+        environments = {name: trusting(variables, startup.consumer) for name, variables in environments.items()}
+        files[startup.consumer.https_trust_path] = https_trust
     below = f"{startup.consumer.directory}/"
     return {
         **{path.removeprefix(below): content for path, content in files.items()},

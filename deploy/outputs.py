@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 
 from cryptography import x509
@@ -49,6 +50,32 @@ class IssuedCertificate(_Model):
     vault_uri: str
 
 
+class ClientSecretFacts(_Model):
+    """What is public of a client secret: when it ends. Inside its last `renew_before_days` `up` makes another."""
+
+    not_after: datetime
+    renew_before_days: int
+
+
+class WorkerIdentityFacts(_Model):
+    client_secret: ClientSecretFacts | None = None
+
+
+class SignOnFacts(_Model):
+    """What is public of sign-on; empty where there is none. `workers` are those that have an identity."""
+
+    client_id: str = ""
+    tenant_id: str = ""
+    client_secret: ClientSecretFacts | None = None
+    workers: dict[str, WorkerIdentityFacts] = {}
+
+    @property
+    def client_secrets(self) -> dict[str, ClientSecretFacts]:
+        """Each client secret there is, by its consumer."""
+        secrets = {"ui": self.client_secret, **{name: worker.client_secret for name, worker in self.workers.items()}}
+        return {name: secret for name, secret in secrets.items() if secret}
+
+
 class KeyVault(_Model):
     name: str
     id: str
@@ -76,6 +103,7 @@ class Outputs(_Model):
     certificates: dict[str, IssuedCertificate]
     ca_bundles: dict[str, tuple[Pem, ...]]
     key_vaults: dict[str, KeyVault]
+    sign_on: SignOnFacts
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any], stack: str) -> Outputs:

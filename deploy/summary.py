@@ -17,6 +17,8 @@ from deploy.composition import certificate_pem
 from deploy.outputs import IssuedCertificate, Outputs, Startup
 from pki import Role
 
+_CALLBACK_PATH = "/auth/sso/callback"
+
 
 class State(StrEnum):
     """How what is in a consumer's directory compares with the stack."""
@@ -83,8 +85,16 @@ class Summary(_Model):
             line(f"  {step}")
 
 
-def summarise(outputs: Outputs, stack: str, base: Path, now: datetime) -> Summary:
-    """Return the summary of `stack`, whose files are in `base`. Reads files, and asks nobody."""
+def azure_cli_command(client_id: str) -> str:
+    """What prints an access token for sign-on of whoever is signed in with the Azure CLI."""
+    return f"az account get-access-token --scope {client_id}/default --query accessToken --output tsv"
+
+
+def summarise(outputs: Outputs, stack: str, base: Path, now: datetime, *, token_command: str | None = None) -> Summary:
+    """Return the summary of `stack`, whose files are in `base`. Reads files, and asks nobody.
+
+    `token_command` prints a person's access token, by default the Azure CLI's.
+    """
     shown = Path(os.path.relpath(base))
     consumers = tuple(
         ConsumerSummary(
@@ -103,7 +113,7 @@ def summarise(outputs: Outputs, stack: str, base: Path, now: datetime) -> Summar
             sorted((_certificate(name, outputs, now) for name in outputs.certificates), key=_leaves_first)
         ),
         warnings=tuple(checks.warnings(outputs, now)),
-        next=tuple(_next(stack, consumers)),
+        next=tuple(_next(outputs, stack, consumers, token_command)),
     )
 
 
@@ -137,19 +147,30 @@ def _issuer(found: IssuedCertificate, outputs: Outputs) -> str:
     return next(names, found.certificate.issuer.rfc4514_string())
 
 
-def _next(stack: str, consumers: Iterable[ConsumerSummary]) -> Iterator[str]:
+def _next(
+    outputs: Outputs, stack: str, consumers: Iterable[ConsumerSummary], token_command: str | None
+) -> Iterator[str]:
     if any(one.state is not State.CURRENT for one in consumers):
         yield f"python -m deploy write --stack {stack}    # brings the files up to date"
         return
     files = {one.name: one.environment_files for one in consumers}
     server, internal_frontend = files["server"]
     workers = [name for name in files if name.startswith("workers/")]
+    client_id = outputs.sign_on.client_id
     yield "Start each process with its environment file: env_file of docker compose, EnvironmentFile of systemd, or:"
     yield f"(set -a; . {server}; temporal-server start)    # with DB and what your database needs"
     yield f"(set -a; . {internal_frontend}; temporal-server start)    # likewise, once the first one is up"
+    if client_id:
+        opened = outputs.ui_env["TEMPORAL_AUTH_CALLBACK_URL"].removesuffix(_CALLBACK_PATH)
+        ui = "temporal-ui-server --root . --config .tools/ui-config --env docker start"
+        yield f"(set -a; . {files['ui'][0]}; {ui})    # then sign in at {opened}"
     yield f"(set -a; . {files['cli'][0]}; temporal operator cluster health)"
+    if client_id:
+        yield f"export TEMPORAL_API_KEY=$({token_command or azure_cli_command(client_id)})    # for about an hour"
+        yield f"(set -a; . {files['cli'][0]}; temporal workflow list)    # as whoever the token is of"
+    worker = "examples/python/worker.py" if client_id else "worker.py"
     for name in workers[:1]:
-        yield f"(set -a; . {files[name][0]}; python worker.py)    # and each other worker with its own"
+        yield f"(set -a; . {files[name][0]}; python {worker})    # and each other worker with its own"
 
 
 def _ends(certificate: CertificateSummary) -> str:

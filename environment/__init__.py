@@ -25,11 +25,13 @@ from environment.files import (
     contents,
     inlined,
     relocated,
+    trusting,
     worker,
 )
 from environment.server_config import dynamic_config, server_config
 from environment.variables import (
     Deployment,
+    SignOn,
     cli_environment,
     internal_frontend_environment,
     server_environment,
@@ -50,6 +52,7 @@ __all__ = [
     "Document",
     "Environment",
     "PrivateKey",
+    "SignOn",
     "cli_environment",
     "contents",
     "dynamic_config",
@@ -58,6 +61,7 @@ __all__ = [
     "relocated",
     "server_config",
     "server_environment",
+    "trusting",
     "ui_environment",
     "worker",
     "worker_environment",

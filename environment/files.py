@@ -83,6 +83,14 @@ class Consumer:
     def bundle_path(self, authority: str) -> str:
         return f"{self.directory}/ca/{authority}.pem"
 
+    @property
+    def https_trust_path(self) -> str:
+        """Where the authorities are that this consumer trusts for HTTPS to others, if that is not left to its system.
+
+        No certificate and no authority can have a file of that name.
+        """
+        return f"{self.directory}/https.crt"
+
     def document_path(self, document: Document) -> str:
         return f"{self.directory}/{document.value}"
 
@@ -105,6 +113,15 @@ _BASE64_DATA = re.compile(
 )
 _PEM_DATA = re.compile(r"TEMPORAL_TLS_(?:CLIENT_CERT|CLIENT_KEY|SERVER_CA_CERT)_PATH")
 _DOCUMENT = re.compile(r"TEMPORAL_SERVER_CONFIG_FILE_PATH|DYNAMIC_CONFIG_FILE_PATH")
+_HTTPS_TRUST = re.compile(r"SSL_CERT_FILE|REQUESTS_CA_BUNDLE")
+
+
+def trusting(environment: Environment, consumer: Consumer) -> dict[str, str]:
+    """`environment` for a consumer that trusts the authorities in `https_trust_path` for HTTPS, as to Entra ID.
+
+    The variables are those of Go and of Python's ssl (SSL_CERT_FILE), and of requests, which azure-identity uses.
+    """
+    return {**environment, "SSL_CERT_FILE": consumer.https_trust_path, "REQUESTS_CA_BUNDLE": consumer.https_trust_path}
 
 
 def contents(*environments: Environment) -> dict[str, Content]:
@@ -123,7 +140,9 @@ def contents(*environments: Environment) -> dict[str, Content]:
 def relocated(environment: Environment, root: str) -> dict[str, str]:
     """`environment` for a consumer that sees the deploy root as `root`."""
     return {
-        variable: str(PurePosixPath(root) / value) if _names_file(variable) else value
+        variable: str(PurePosixPath(root) / value)
+        if _names_file(variable) or _HTTPS_TRUST.fullmatch(variable)
+        else value
         for variable, value in environment.items()
     }
 

@@ -4,6 +4,7 @@ server.yaml reads the variables that the official image reads, with the same mea
 are set up as everybody knows them. It differs where the image's own template lets a slip turn security off:
 
 - without its TLS variables it does not render, so the server does not start; the image would listen in plain text;
+- with sign-on it does not render without an audience and an authorizer either; the image knows no audience;
 - client certificates are always asked for, and host names always verified, the database's too unless switched off;
 - every authority has two files a side, so that one comes or goes while the server runs;
 - the internal frontend is always part of the cluster, and there is no archival to a world-writable directory.
@@ -43,7 +44,7 @@ def server_config(deployment: Deployment) -> str:
         "clusterMetadata": _cluster_metadata(),
         "dynamicConfigClient": {"filepath": text("DYNAMIC_CONFIG_FILE_PATH"), "pollInterval": "60s"},
     }
-    return "".join((_HEADER, _DEFINITIONS, *_refusals(), render(document)))
+    return "".join((_HEADER, _DEFINITIONS, *_refusals(sign_on=deployment.sign_on is not None), render(document)))
 
 
 def dynamic_config() -> str:
@@ -79,11 +80,19 @@ _REQUIRED_VALUES = {
 }
 
 
-def _refusals() -> Iterator[str]:
+_REQUIRED_FOR_SIGN_ON = {
+    "TEMPORAL_AUTH_AUTHORIZER": "every client certificate would be an administrator of every namespace",
+    "TEMPORAL_AUTH_CLAIM_MAPPER": "tokens would not be looked at",
+    "TEMPORAL_JWT_KEY_SOURCE1": "no token could be verified",
+    "TEMPORAL_JWT_AUDIENCE": "tokens of other applications, and of other tenants, would be accepted",
+}
+
+
+def _refusals(*, sign_on: bool) -> Iterator[str]:
     advice = "Start this process with the variables of server.env or internal-frontend.env."
     for name, consequence in _REQUIRED_FILES.items():
         yield refusal(f"not ({_file(name)})", f"{name} is not set: {consequence}. {advice}")
-    for name, consequence in _REQUIRED_VALUES.items():
+    for name, consequence in (_REQUIRED_VALUES | (_REQUIRED_FOR_SIGN_ON if sign_on else {})).items():
         yield refusal(f'not (env "{name}")', f"{name} is not set: {consequence}. {advice}")
     admitted, internode = _file("TEMPORAL_TLS_CLIENT1_CA_CERT"), _file("TEMPORAL_TLS_SERVER_CA_CERT")
     yield refusal(
@@ -290,6 +299,7 @@ def _authorization() -> Node:
         "claimMapper": text("TEMPORAL_AUTH_CLAIM_MAPPER"),
         "permissionsClaimName": text("TEMPORAL_JWT_PERMISSIONS_CLAIM", "permissions"),
         "permissionsRegex": text("TEMPORAL_JWT_PERMISSIONS_REGEX"),
+        "audience": text("TEMPORAL_JWT_AUDIENCE"),
         "jwtKeyProvider": {
             "keySourceURIs": texts(("TEMPORAL_JWT_KEY_SOURCE1", "TEMPORAL_JWT_KEY_SOURCE2")),
             "refreshInterval": bare("TEMPORAL_JWT_KEY_REFRESH", "1m"),

@@ -6,13 +6,56 @@ TEMPORAL_TLS_SERVER_CA_CERT_DATA differently (the clients' authority to one, the
 environments of two consumers never belong in one shell.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any, Protocol, TypeAlias
+from urllib.parse import urlsplit
 
 from environment.files import CLI, SERVER, SLOTS, UI, Consumer, Document, worker
 
+Value: TypeAlias = Any
+"""A variable's text, or what an engine will have it from later: such a value is placed as it comes, and never read."""
+
 _SERVICES = ("frontend", "history", "matching", "worker")
+
+
+class SignOn(Protocol):
+    """Where people and workers get their tokens, and how the server tells a good one."""
+
+    @property
+    def issuer(self) -> str:
+        """The claim `iss`, below which the UI discovers the rest."""
+
+    @property
+    def keys_url(self) -> str:
+        """Where the keys are that tokens are signed with."""
+
+    @property
+    def client_id(self) -> Value:
+        """The UI's, and the claim `aud`."""
+
+    @property
+    def client_secret(self) -> Value:
+        """The UI's. A secret, and the only one here beside those of workers."""
+
+    @property
+    def scopes(self) -> Value:
+        """What the UI asks for, separated by commas."""
+
+    @property
+    def token_scope(self) -> Value:
+        """What a worker asks for."""
+
+    @property
+    def ui_url(self) -> str: ...
+
+    @property
+    def callback_url(self) -> str: ...
+
+    @property
+    def worker_variables(self) -> Mapping[str, Mapping[str, Value]]:
+        """What each worker signs in with, by its name: the variables that azure-identity reads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +64,10 @@ class Deployment:
 
     `frontend_address` is where clients reach the frontend (host:port), `server_name` the DNS name in the server's
     certificate. `internode_authority` issues that certificate, `client_authorities` those of UI, CLI and workers.
+    Without `sign_on` whoever holds a client certificate is an administrator.
     The server reads certificates and client authorities again every `refresh_interval`; what ends within a window is
-    logged (and counted in metrics) every `expiry_check_interval`, as an error within `expiry_error_window`.
+    logged (and counted in metrics) every `expiry_check_interval`, as an error within `expiry_error_window`. The keys of
+    tokens are read again every `keys_refresh_interval`, and never because a token has an unknown one.
     """
 
     internode_authority: str
@@ -30,23 +75,25 @@ class Deployment:
     frontend_address: str = "127.0.0.1:7233"
     server_name: str = "temporal.internal"
     namespace: str = "default"
+    sign_on: SignOn | None = None
     refresh_interval: timedelta = timedelta(minutes=5)
     expiry_warning_window: timedelta = timedelta(days=21)
     expiry_error_window: timedelta = timedelta(days=7)
     expiry_check_interval: timedelta = timedelta(hours=1)
+    keys_refresh_interval: timedelta = timedelta(minutes=1)
 
 
-def server_environment(deployment: Deployment) -> dict[str, str]:
+def server_environment(deployment: Deployment) -> dict[str, Value]:
     """The public frontend, history, matching and the system worker: the frontend admits client certificates alone."""
     return _process(deployment, services=_SERVICES, admitted=deployment.client_authorities)
 
 
-def internal_frontend_environment(deployment: Deployment) -> dict[str, str]:
+def internal_frontend_environment(deployment: Deployment) -> dict[str, Value]:
     """The internal frontend, to which every caller is an administrator: it admits the cluster's certificate."""
     return _process(deployment, services=("internal-frontend",), admitted=(deployment.internode_authority,))
 
 
-def ui_environment(deployment: Deployment) -> dict[str, str]:
+def ui_environment(deployment: Deployment) -> dict[str, Value]:
     return {
         "TEMPORAL_ADDRESS": deployment.frontend_address,
         "TEMPORAL_DEFAULT_NAMESPACE": deployment.namespace,
@@ -55,19 +102,22 @@ def ui_environment(deployment: Deployment) -> dict[str, str]:
         "TEMPORAL_TLS_KEY": UI.private_key_path,
         "TEMPORAL_TLS_SERVER_NAME": deployment.server_name,
         "TEMPORAL_TLS_ENABLE_HOST_VERIFICATION": "true",
+        **(_ui_sign_on(deployment.sign_on) if deployment.sign_on else {}),
     }
 
 
-def cli_environment(deployment: Deployment) -> dict[str, str]:
+def cli_environment(deployment: Deployment) -> dict[str, Value]:
     return _client(deployment, CLI)
 
 
-def worker_environment(deployment: Deployment, name: str) -> dict[str, str]:
-    """For the worker whose certificate is called `name`: `temporalio.envconfig` and its like need nothing else."""
-    return _client(deployment, worker(name))
+def worker_environment(deployment: Deployment, name: str) -> dict[str, Value]:
+    """For the worker whose certificate is called `name`: `temporalio.envconfig` and its like, and azure-identity."""
+    sign_on = deployment.sign_on
+    token = {"TEMPORAL_TOKEN_SCOPE": sign_on.token_scope, **sign_on.worker_variables.get(name, {})} if sign_on else {}
+    return _client(deployment, worker(name)) | token
 
 
-def _process(deployment: Deployment, *, services: Iterable[str], admitted: Iterable[str]) -> dict[str, str]:
+def _process(deployment: Deployment, *, services: Iterable[str], admitted: Iterable[str]) -> dict[str, Value]:
     internode_a, internode_b = (SERVER.slot_path(deployment.internode_authority, slot) for slot in SLOTS)
     client_slots = [SERVER.slot_path(authority, slot) for authority in admitted for slot in SLOTS]
     return {
@@ -75,8 +125,7 @@ def _process(deployment: Deployment, *, services: Iterable[str], admitted: Itera
         "TEMPORAL_SERVER_CONFIG_FILE_PATH": SERVER.document_path(Document.SERVER_CONFIG),
         "DYNAMIC_CONFIG_FILE_PATH": SERVER.document_path(Document.DYNAMIC_CONFIG),
         "USE_INTERNAL_FRONTEND": "true",
-        # Without sign-on whoever holds a client certificate is an administrator, and the server wants that said.
-        "TEMPORAL_ALLOW_NO_AUTH": "true",
+        **_authorization(deployment),
         "TEMPORAL_TLS_REQUIRE_CLIENT_AUTH": "true",
         "TEMPORAL_TLS_SERVER_CERT": SERVER.certificate_path,
         "TEMPORAL_TLS_SERVER_KEY": SERVER.private_key_path,
@@ -94,7 +143,46 @@ def _process(deployment: Deployment, *, services: Iterable[str], admitted: Itera
     }
 
 
-def _client(deployment: Deployment, consumer: Consumer) -> dict[str, str]:
+def _authorization(deployment: Deployment) -> dict[str, Value]:
+    sign_on = deployment.sign_on
+    if sign_on is None:
+        # Whoever holds a client certificate is an administrator then, and the server wants that said.
+        return {"TEMPORAL_ALLOW_NO_AUTH": "true"}
+    return {
+        "TEMPORAL_AUTH_AUTHORIZER": "default",
+        "TEMPORAL_AUTH_CLAIM_MAPPER": "default",
+        "TEMPORAL_JWT_KEY_SOURCE1": sign_on.keys_url,
+        "TEMPORAL_JWT_KEY_REFRESH": _duration(deployment.keys_refresh_interval),
+        "TEMPORAL_JWT_PERMISSIONS_CLAIM": "roles",
+        # Of server.yaml's own making: no variable of the image's sets the audience.
+        "TEMPORAL_JWT_AUDIENCE": sign_on.client_id,
+    }
+
+
+def _ui_sign_on(sign_on: SignOn) -> dict[str, Value]:
+    return {
+        "TEMPORAL_AUTH_ENABLED": "true",
+        "TEMPORAL_AUTH_TYPE": "oidc",
+        "TEMPORAL_AUTH_LABEL": "Entra ID",
+        # Equal to the claim iss of every token, to the letter, or nobody can sign in.
+        "TEMPORAL_AUTH_PROVIDER_URL": sign_on.issuer,
+        "TEMPORAL_AUTH_ISSUER_URL": sign_on.issuer,
+        "TEMPORAL_AUTH_CLIENT_ID": sign_on.client_id,
+        "TEMPORAL_AUTH_CLIENT_SECRET": sign_on.client_secret,
+        "TEMPORAL_AUTH_CALLBACK_URL": sign_on.callback_url,
+        "TEMPORAL_AUTH_SCOPES": sign_on.scopes,
+        "TEMPORAL_CORS_ORIGINS": _origin(sign_on.ui_url),
+        # A browser does not send back over http what it was told to keep for https.
+        "TEMPORAL_CSRF_COOKIE_INSECURE": "true" if sign_on.ui_url.startswith("http:") else "false",
+    }
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _client(deployment: Deployment, consumer: Consumer) -> dict[str, Value]:
     return {
         "TEMPORAL_ADDRESS": deployment.frontend_address,
         "TEMPORAL_NAMESPACE": deployment.namespace,

@@ -16,7 +16,9 @@ from pki import IssuancePolicy, load_certificate, to_pem
 from plugin import UNKNOWN, has_unknown
 
 
-class _Model(BaseModel):
+class Model(BaseModel):
+    """What has a shape in the state: camel case there, nothing beyond what is named, and it never changes."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
 
@@ -28,7 +30,7 @@ def _certificate_pem(text: str) -> str:
 _CertificatePem = Annotated[str, AfterValidator(_certificate_pem)]
 
 
-class IssuerReference(_Model):
+class IssuerReference(Model):
     """The authority that issues: its certificate, those above it, and the version of its key that signs."""
 
     certificate_pem: _CertificatePem
@@ -41,7 +43,7 @@ class IssuerReference(_Model):
         return load_certificate(self.certificate_pem)
 
 
-class CertificateInputs(_Model):
+class CertificateInputs(Model):
     """One certificate in one vault.
 
     Without an issuer it is an authority that signs itself. `renewal` counts how often an authority was renewed by
@@ -116,10 +118,10 @@ def parse_certificate_id(certificate_id: str) -> tuple[str, str]:
     return f"{found[1]}/", found[2]
 
 
-def problems(inputs: Mapping[str, Any]) -> list[ErrorDetails]:
+def problems(inputs: Mapping[str, Any], model: type[Model] = CertificateInputs) -> list[ErrorDetails]:
     """Return what is wrong with a resource's inputs; what is not yet known is not judged."""
     try:
-        CertificateInputs.model_validate(dict(inputs))
+        model.model_validate(dict(inputs))
     except ValidationError as error:
         return [problem for problem in error.errors(include_url=False) if not _rests_on_unknown(inputs, problem["loc"])]
     return []

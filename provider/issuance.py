@@ -407,13 +407,9 @@ class Issuance:
     # What to say
 
     def _not_ours(self, tags: Mapping[str, str], how: str = "exists") -> PluginError:
-        name = self.owner.urn.rpartition("::")[2]
         return PluginError(
-            f"{self._what} {how} and is {maker(tags)}. It was not touched, and nothing was issued. If it should belong "
-            f"to this stack, run `pulumi import temporalazure:keyvault:Certificate {name} "
-            f"{self.wanted.certificate_id} --parent parent=URN --provider provider=URN --protect=false "
-            f"--generate-code=false`, with the URNs that `pulumi stack --show-urns` gives of its component and of the "
-            f"provider; else remove it, or raise vaults.generation to begin with new vaults."
+            f"{self._what} {how} and is {maker(tags)}. It was not touched, and nothing was issued. "
+            f"{self.owner.adoption('temporalazure:keyvault:Certificate', self.wanted.certificate_id)}"
         )
 
     def _unfit(self, reason: str) -> PluginError:

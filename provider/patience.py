@@ -30,6 +30,9 @@ _CLOSED_NETWORK = ("ForbiddenByFirewall", "ForbiddenByConnection")
 
 CERTIFICATES_OFFICER = "Key Vault Certificates Officer"
 CRYPTO_USER = "Key Vault Crypto User"
+SECRETS_OFFICER = "Key Vault Secrets Officer"
+_SCOPES = {SECRETS_OFFICER: "this secret"}
+"""Where a role is enough: on the whole vault an officer of secrets could read every leaf's key."""
 
 _Result = TypeVar("_Result")
 
@@ -131,7 +134,7 @@ class Patience:
             return PluginError(
                 f"The vault refused to {what}: this identity lacks the role ({code}), and it did not come within "
                 f"{int(self.limit_seconds)} s. What was begun is kept, and taken up by the next `up`. Give the "
-                f'identity "{role}" on the vault, or name it under access.deployers.'
+                f'identity "{role}" on {_SCOPES.get(role, "the vault")}, or name it under access.deployers.'
             )
         reason = _sentence(error.message.partition("\n")[0])
         if error.status_code == 403:

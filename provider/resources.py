@@ -1,10 +1,10 @@
-"""What the program declares of this provider: its configuration, its resource, its questions.
+"""What the program declares of this provider: its configuration, its resources, its questions.
 
 The only module of this room that a Pulumi program imports; it holds no logic.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -12,6 +12,8 @@ import pulumi
 
 from provider import NAME, VERSION
 from provider.inputs import COMPUTED_NAMES
+from provider.secret_inputs import COMPUTED_NAMES as SECRET_COMPUTED_NAMES
+from provider.secret_inputs import SECRET_NAMES
 
 
 class KeyVaultProvider(pulumi.ProviderResource):
@@ -86,25 +88,80 @@ class VaultCertificate(pulumi.CustomResource):
             setattr(self, re.sub("([A-Z])", r"_\1", output).lower(), pulumi.get(self, output))
 
 
+@dataclass(frozen=True, kw_only=True)
+class VaultSecretArgs:
+    """What a secret is to be; `not_after` is an instant in UTC (RFC 3339), in whole seconds."""
+
+    vault_id: pulumi.Input[str]
+    vault_uri: pulumi.Input[str]
+    name: str
+    value: pulumi.Input[str]
+    content_type: str | None = None
+    not_after: pulumi.Input[str] | None = None
+    tags: Mapping[str, str]
+
+
+class VaultSecret(pulumi.CustomResource):
+    """A secret in Key Vault. Its identifiers are public; its value stays a secret of the state."""
+
+    secret_id: pulumi.Output[str]
+    versionless_id: pulumi.Output[str]
+    version: pulumi.Output[str]
+
+    def __init__(self, name: str, args: VaultSecretArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        properties: dict[str, Any] = {
+            "vaultId": args.vault_id,
+            "vaultUri": args.vault_uri,
+            "name": args.name,
+            "value": pulumi.Output.secret(args.value),
+            "contentType": args.content_type,
+            "notAfter": args.not_after,
+            "tags": dict(args.tags),
+            **dict.fromkeys(SECRET_COMPUTED_NAMES),
+        }
+        own = pulumi.ResourceOptions(version=VERSION, additional_secret_outputs=sorted(SECRET_NAMES))
+        super().__init__(f"{NAME}:keyvault:Secret", name, properties, pulumi.ResourceOptions.merge(own, opts))
+
+        for output in SECRET_COMPUTED_NAMES:
+            setattr(self, re.sub("([A-Z])", r"_\1", output).lower(), pulumi.get(self, output))
+
+
 @dataclass(frozen=True)
 class Caller:
-    """Who the provider is signed in as: object ID in Entra ID, tenant, and `User` or `ServicePrincipal`."""
+    """Who the provider is signed in as: object ID in Entra ID, tenant, and `User` or `ServicePrincipal`.
+
+    `authority` is the address of the sign-in service.
+    """
 
     object_id: str
     tenant_id: str
     kind: str
+    authority: str
 
 
-def get_caller(opts: pulumi.InvokeOptions) -> Caller:
-    """Ask the provider who it is signed in as."""
-    found = _ask("index:getCaller", {}, opts)
-    return Caller(object_id=found["objectId"], tenant_id=found["tenantId"], kind=found["kind"])
+@dataclass(frozen=True, kw_only=True)
+class DirectoryPermission:
+    """Application permissions of Microsoft Graph, any one of which is enough, and what they are needed for.
+
+    The first of `names` is the one that a person is told to grant.
+    """
+
+    names: Sequence[str]
+    needed_for: str
 
 
-def is_deleted_vault(name: str, location: str, subscription_id: str, opts: pulumi.InvokeOptions) -> bool:
-    """Ask whether a deleted vault holds a name: it must be recovered, since it can neither be made nor waited for."""
-    arguments = {"name": name, "location": location, "subscriptionId": subscription_id}
-    return bool(_ask("keyvault:getDeletedVault", arguments, opts)["exists"])
+def get_caller(opts: pulumi.InvokeOptions, tenant_id: str | None = None) -> Caller:
+    """Ask the provider who it is signed in as, in another tenant than its own if one is named."""
+    found = _ask("index:getCaller", _in_tenant(tenant_id), opts)
+    return Caller(
+        object_id=found["objectId"], tenant_id=found["tenantId"], kind=found["kind"], authority=found["authority"]
+    )
+
+
+def deleted_vaults(names: Iterable[str], location: str, subscription_id: str, opts: pulumi.InvokeOptions) -> list[str]:
+    """Return which names deleted vaults hold: they must be recovered, since none can be made or waited for."""
+    place = {"location": location, "subscriptionId": subscription_id}
+    return [name for name in names if _ask("keyvault:getDeletedVault", {"name": name, **place}, opts)["exists"]]
 
 
 def check_access(
@@ -118,6 +175,21 @@ def check_access(
         "subscriptionId": subscription_id,
     }
     _ask("index:checkAccess", arguments, opts)
+
+
+def check_directory_access(
+    permissions: Sequence[DirectoryPermission], opts: pulumi.InvokeOptions, tenant_id: str | None = None
+) -> None:
+    """Fail if the application that is signed in lacks a permission in its directory, or in that of `tenant_id`.
+
+    All that are missing are named at once. The rights of a person cannot be told beforehand: the engine warns.
+    """
+    needed = [{"names": list(each.names), "neededFor": each.needed_for} for each in permissions]
+    _ask("index:checkDirectoryAccess", {"permissions": needed, **_in_tenant(tenant_id)}, opts)
+
+
+def _in_tenant(tenant_id: str | None) -> dict[str, str]:
+    return {"tenantId": tenant_id} if tenant_id else {}
 
 
 def _ask(function: str, arguments: Mapping[str, Any], opts: pulumi.InvokeOptions) -> dict[str, Any]:

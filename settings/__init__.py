@@ -6,9 +6,9 @@ what a person writes, where nearly everything may be left out, and `Settings`, w
 first is the only description of a setting there is: the messages, docs/settings.md and Pulumi.yaml follow from it.
 """
 
-from settings.parsing import azure_settings, decode, parse
+from settings.parsing import azure_settings, decode, directory_settings, parse
 from settings.problems import Problem, SettingsError
-from settings.resolved import AuthoritySettings, CertificateSettings, GenerationSettings, Settings
+from settings.resolved import AuthoritySettings, CertificateSettings, GenerationSettings, Settings, SignOnSettings
 from settings.written import (
     Access,
     Authorization,
@@ -35,9 +35,11 @@ __all__ = [
     "Problem",
     "Settings",
     "SettingsError",
+    "SignOnSettings",
     "Sku",
     "Vaults",
     "azure_settings",
     "decode",
+    "directory_settings",
     "parse",
 ]

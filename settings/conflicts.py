@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pki import Role
 from settings.problems import Location, Problem, listed, quoted
 from settings.resolved import LOCAL_STACK, AuthoritySettings, CertificateSettings, Settings
+from settings.sign_on_conflicts import sign_on_conflicts, unwise_sign_on
 from settings.values import LONGEST_NAME_PART, RESOURCE_GROUP_FIX, encoded_length, resource_group_fault
 from settings.written import DefaultAction, Network
 
@@ -34,6 +35,7 @@ def conflicts(settings: Settings) -> Iterator[Problem]:
         yield from _certificate(certificate, settings)
     yield from _distinguished_names(settings)
     yield from _readers(settings)
+    yield from sign_on_conflicts(settings)
 
 
 def _place(settings: Settings) -> Iterator[Problem]:
@@ -50,13 +52,6 @@ def _place(settings: Settings) -> Iterator[Problem]:
             f"its default, {fault}",
             "Azure would refuse the resource group.",
             f"Set it. {RESOURCE_GROUP_FIX}",
-        )
-    if settings.authorization is None and settings.stack != LOCAL_STACK:
-        yield Problem(
-            ("authorization",),
-            "is not set",
-            "There is no sign-on yet: every client certificate would be an administrator of every namespace.",
-            f"If that is meant, say so: pulumi config set {settings.project}:authorization none.",
         )
 
 
@@ -284,3 +279,4 @@ def unwise(settings: Settings) -> Iterator[Problem]:
                 f"After {authority.validity_days - longest} days new ones end with it, earlier than asked.",
                 f"Use {2 * longest} or more, or shorter certificates.",
             )
+    yield from unwise_sign_on(settings)

@@ -21,7 +21,17 @@ from settings.schema import SCHEMA, explained, place
 from settings.written import WrittenSettings
 
 _CREDENTIALS = ("clientSecret", "clientCertificate", "clientCertificatePassword", "oidcToken", "oidcRequestToken")
+_DIRECTORY_SETTINGS = {
+    "environment": "environment",
+    "metadataHost": "metadata_host",
+    "clientId": "client_id",
+    "clientCertificatePath": "client_certificate_path",
+    "useOidc": "use_oidc",
+    "oidcTokenFilePath": "oidc_token_file_path",
+    "useMsi": "use_msi",
+}
 _SIGN_IN_NAMESPACES = ("azure-native", "temporalazure")
+_PROVIDER_NAMESPACES = (*_SIGN_IN_NAMESPACES, "azuread")
 
 
 def decode(values: Mapping[str, str]) -> dict[str, Any]:
@@ -52,6 +62,19 @@ def azure_settings(configuration: Mapping[str, Any]) -> dict[str, str]:
             namespace, _, name = key.partition(":")
             if namespace == wanted:
                 settings[name] = str(value)
+    return settings
+
+
+def directory_settings(configuration: Mapping[str, Any]) -> dict[str, str | bool]:
+    """Return the same for Entra ID, as arguments of the azuread provider: `azuread:` comes before `azure-native:`.
+
+    What is left out is taken from the environment, as azure-native does.
+    """
+    settings: dict[str, str | bool] = {}
+    for wanted in ("azure-native", "azuread"):
+        for name, argument in _DIRECTORY_SETTINGS.items():
+            if value := configuration.get(f"{wanted}:{name}"):
+                settings[argument] = str(value).lower() == "true" if argument.startswith("use_") else str(value)
     return settings
 
 
@@ -142,9 +165,9 @@ def _secret(key: str) -> Problem:
 
 
 def _foreign(namespace: str, name: str, project: str, *, is_secret: bool) -> Iterator[Problem]:
-    """Find credentials, what is secret and shared with our provider, and settings that missed their namespace."""
+    """Find credentials, what is secret and handed on to a provider, and settings that missed their namespace."""
     key = f"{namespace}:{name}"
-    if namespace in (*_SIGN_IN_NAMESPACES, "azuread") and name in _CREDENTIALS:
+    if namespace in _PROVIDER_NAMESPACES and name in _CREDENTIALS:
         yield Problem(
             (key,),
             "is a credential in the stack's configuration",
@@ -153,8 +176,15 @@ def _foreign(namespace: str, name: str, project: str, *, is_secret: bool) -> Ite
             "ARM_TENANT_ID in the environment; with OIDC (ARM_USE_OIDC=true); or as a managed identity "
             "(ARM_USE_MSI=true).",
         )
-    elif namespace in _SIGN_IN_NAMESPACES and is_secret:
+    elif namespace in _PROVIDER_NAMESPACES and is_secret:
         yield _secret(key)
+    elif key == "azuread:tenantId":
+        yield Problem(
+            (key,),
+            "is not where the tenant of sign-on is set",
+            "It would have no effect.",
+            f"Move it: pulumi config set --path {project}:signOn.tenantId.",
+        )
     elif name in SCHEMA["properties"] and difflib.get_close_matches(namespace, [project], cutoff=0.8):
         yield Problem(
             (key,), "is in another namespace", "It would have no effect.", f'Did you mean "{project}:{name}"?'

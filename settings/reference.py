@@ -12,8 +12,8 @@ _INTRODUCTION = """\
 # Settings
 
 A stack's configuration is its file, `Pulumi.<stack>.yaml`. The names below are in the project's namespace: `vaults.sku`
-is the key `sku` in the map `temporal-azure:vaults`. `location` is needed, and `authorization` too except on the stack
-`local`; everything else has a default. All that is wrong is reported at once, before any resource exists.
+is the key `sku` in the map `temporal-azure:vaults`. Only `location` is needed: everything else has a default. All that
+is wrong is reported at once, before any resource exists.
 
 This page is made from the models in `settings/`."""
 
@@ -37,15 +37,20 @@ def _rows(here: tuple[str, ...], schema: Mapping[str, Any]) -> Iterator[tuple[st
     for name, described in schema["properties"].items():
         path, below = (*here, name), node(described)
         form = "a map" if "properties" in below else expected(below).partition("; each entry: a map")[0]
-        yield ".".join(path), form, _default(described), described["description"]
+        yield ".".join(path), form.replace("<", r"\<"), _default(described), described["description"]
         while "items" in below or ("additionalProperties" in below and "properties" not in below):
             if "items" in below:
                 path, below = (*path[:-1], f"{path[-1]}[]"), node(below["items"])
             else:
-                key = "<number>" if name == "generations" else "<name>"
-                path, below = (*path, key), node(below["additionalProperties"])
+                path, below = (*path, _key(name, below)), node(below["additionalProperties"])
         if "properties" in below:
             yield from _rows(path, below)
+
+
+def _key(name: str, described: Mapping[str, Any]) -> str:
+    """Return what stands for a key of a map."""
+    form = str(described.get("propertyNames", {}).get("format", ""))
+    return form if form.startswith("<") else "<number>" if name == "generations" else "<name>"
 
 
 def _default(described: Mapping[str, Any]) -> str:

@@ -6,9 +6,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from pki import IssuancePolicy, KeyType, Role, Subject, SubjectAlternativeNames
+from settings.sign_on import Assignee, ClientSecret, FederatedCredential, ScopeForm, WorkerIdentity, WrittenSignOn
+from settings.values import SYSTEM_NAMESPACE
 from settings.written import Access, Authorization, Frontend, Vaults, WrittenCertificate, WrittenSettings
 
 LOCAL_STACK = "local"
+CALLBACK_PATH = "/auth/sso/callback"
+"""Where the UI takes people back in (server/route/auth.go of ui-server)."""
+
 CLUSTER, UI, CLI, DEFAULT_WORKER = "cluster", "ui", "cli", "default"
 
 
@@ -85,6 +90,51 @@ class CertificateSettings:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class WorkerIdentitySettings:
+    """Who a worker is in Entra ID: an existing managed identity, or an application of its own.
+
+    An application signs in with the tokens that `federated_credentials` describe, or else with a client secret.
+    """
+
+    name: str
+    display_name: str
+    roles: tuple[str, ...]
+    federated_credentials: tuple[FederatedCredential, ...]
+    managed_identity: Assignee | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignOnSettings:
+    """Sign-on from Entra ID. `tenant_id` is None for the subscription's; `roles` has the workers' too, had by nobody.
+
+    `declared_roles` are those that the stack's file names, or the defaults.
+    """
+
+    tenant_id: str | None
+    display_name: str
+    ui_url: str
+    redirect_uris: tuple[str, ...]
+    declared_roles: dict[str, tuple[Assignee, ...]]
+    owners: tuple[Assignee, ...]
+    scope_form: ScopeForm
+    admin_consent: bool
+    azure_cli: bool
+    client_secret: ClientSecret
+    workers: dict[str, WorkerIdentitySettings]
+
+    @property
+    def callback_url(self) -> str:
+        """Where people come back to the UI after signing in."""
+        return f"{self.ui_url}{CALLBACK_PATH}"
+
+    @property
+    def roles(self) -> dict[str, tuple[Assignee, ...]]:
+        """Every role that there is, with who is given it by name."""
+        needed = dict.fromkeys(role for worker in self.workers.values() for role in worker.roles)
+        return {**dict.fromkeys(needed, ()), **self.declared_roles}
+
+
 def _subject(of: AuthoritySettings | CertificateSettings, common_name: str) -> Subject:
     return Subject(
         common_name=common_name,
@@ -98,8 +148,8 @@ def _subject(of: AuthoritySettings | CertificateSettings, common_name: str) -> S
 class Settings:
     """Everything that a stack decides.
 
-    `authorization` is None only on the stack `local`. `access.readers` may have the key `*`, for every certificate.
-    `warnings` tell the user what is allowed and still unwise.
+    `sign_on` is None where `authorization: none` says so; what is said of it is idle then. `access.readers` may have
+    the key `*`, for every certificate. `warnings` tell the user what is allowed and still unwise.
     """
 
     project: str
@@ -112,7 +162,9 @@ class Settings:
     certificates: dict[str, CertificateSettings]
     frontend: Frontend
     access: Access
-    authorization: Authorization | None
+    namespaces: tuple[str, ...]
+    sign_on: SignOnSettings | None
+    sign_on_is_idle: bool
     warnings: tuple[str, ...] = ()
 
     @property
@@ -153,6 +205,7 @@ def resolve(written: WrittenSettings, *, project: str, stack: str) -> Settings:
     if entries.keys() == {CLUSTER, UI, CLI}:
         entries[DEFAULT_WORKER] = WrittenCertificate()
     server_name = written.frontend.server_name
+    namespaces = written.namespaces or (written.frontend.namespace,)
     return Settings(
         project=project,
         stack=stack,
@@ -182,7 +235,47 @@ def resolve(written: WrittenSettings, *, project: str, stack: str) -> Settings:
         },
         frontend=written.frontend,
         access=written.access,
-        authorization=written.authorization,
+        namespaces=namespaces,
+        sign_on_is_idle=written.authorization is Authorization.NONE and bool(written.sign_on.model_fields_set),
+        sign_on=None
+        if written.authorization is Authorization.NONE
+        else _sign_on(written.sign_on, entries, namespaces, namespace=written.frontend.namespace, stack=stack),
+    )
+
+
+def _sign_on(
+    written: WrittenSignOn, certificates: Collection[str], namespaces: Collection[str], *, namespace: str, stack: str
+) -> SignOnSettings:
+    display_name = written.display_name or f"Temporal {stack}"
+    defaults = (
+        *(f"{name}:{role}" for name in namespaces for role in ("read", "write", "admin")),
+        f"{SYSTEM_NAMESPACE}:read",
+    )
+    workers = [name for name in certificates if name not in (CLUSTER, UI, CLI)]
+    return SignOnSettings(
+        tenant_id=written.tenant_id,
+        display_name=display_name,
+        ui_url=written.ui_url,
+        redirect_uris=written.redirect_uris,
+        declared_roles=written.roles or dict.fromkeys(defaults, ()),
+        owners=written.owners,
+        scope_form=written.scope_form,
+        admin_consent=written.admin_consent,
+        azure_cli=written.azure_cli,
+        client_secret=written.client_secret,
+        workers={
+            name: WorkerIdentitySettings(
+                name=name,
+                display_name=f"{display_name} {name}",
+                roles=worker.roles or (f"{namespace}:write",),
+                federated_credentials=worker.federated_credentials,
+                managed_identity=Assignee(servicePrincipal=worker.managed_identity)
+                if worker.managed_identity
+                else None,
+            )
+            for name in dict.fromkeys((*workers, *written.workers))
+            for worker in (written.workers.get(name, WorkerIdentity()),)
+        },
     )
 
 

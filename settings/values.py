@@ -19,13 +19,16 @@ from settings.problems import Wrong, quoted
 LONGEST_NAME_PART = 64
 """Characters in a part of a distinguished name (RFC 5280, appendix A.1: ub-common-name and its like)."""
 
+SYSTEM_NAMESPACE = "temporal-system"
+"""Temporal's own namespace, and the scope of what concerns no single one, such as to list them."""
+
 OWN_TAGS = ("pulumi-project", "pulumi-stack", "pulumi-urn", "temporal-azure-key-only")
 KEY_VAULT_TAGS = 15
 """The tags that the program sets itself, to tell whose a resource is."""
 
 RESOURCE_GROUP_FIX = "Use 1 to 90 letters, digits, hyphens, underscores, periods and parentheses, no period last."
 
-_GUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+GUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
 _HOST_NAME = re.compile(rf"(?:{_LABEL}\.)*(?![0-9]+\Z){_LABEL}")
 _PRIVATE_NETWORKS = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
@@ -103,9 +106,10 @@ def _distinct(texts: tuple[str, ...]) -> tuple[str, ...]:
     return texts
 
 
-def _distinct_uris(uris: tuple[str, ...]) -> tuple[str, ...]:
-    require_distinct(uris, alike=str)
-    return uris
+def distinct_exactly(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return texts of which no two are equal. Raises Wrong."""
+    require_distinct(texts, alike=str)
+    return texts
 
 
 def _address_range(text: str) -> str:
@@ -142,7 +146,7 @@ def _address_range(text: str) -> str:
 
 
 def _resource_id(text: str, kind: str, command: str) -> str:
-    if not re.fullmatch(rf"/subscriptions/{_GUID}/resourceGroups/[^/\s]+/providers/{kind}", text, re.IGNORECASE):
+    if not re.fullmatch(rf"/subscriptions/{GUID}/resourceGroups/[^/\s]+/providers/{kind}", text, re.IGNORECASE):
         raise Wrong(f"{quoted(text)} is not the resource id that belongs here", f"Ask for it: {command}.")
     return text
 
@@ -169,7 +173,7 @@ def _object_id(text: str) -> str:
             f"{quoted(text)} is a person's name, not an object id",
             f"Use what this prints: az ad user show --id {shlex.quote(text)} --query id --output tsv.",
         )
-    if not re.fullmatch(_GUID, text) or not text.strip("0-"):
+    if not re.fullmatch(GUID, text) or not text.strip("0-"):
         raise Wrong(
             f"{quoted(text)} is not an object id",
             "Use the GUID that az ad user show, az ad group show or az ad sp show prints with --query id.",
@@ -303,7 +307,7 @@ def _namespace(text: str) -> str:
             f"{quoted(text)} is not the name of a namespace",
             "Use letters, digits, periods, hyphens and underscores, a letter or digit first.",
         )
-    if text == "temporal-system":
+    if text == SYSTEM_NAMESPACE:
         raise Wrong(
             f"{quoted(text)} is the server's own namespace",
             "Use default, or one of your own.",
@@ -312,35 +316,37 @@ def _namespace(text: str) -> str:
     return text
 
 
-def _form(words: str) -> WithJsonSchema:
+def form(words: str) -> WithJsonSchema:
+    """Return what says in a type's schema what its text looks like."""
     return WithJsonSchema({"type": "string", "format": words})
 
 
-Region = Annotated[str, AfterValidator(_region), _form("the name of an Azure region")]
-ResourceGroupName = Annotated[str, AfterValidator(_resource_group), _form("the name of a resource group")]
-TagName = Annotated[str, AfterValidator(_tag_name), _form("a tag's name")]
-TagValue = Annotated[str, AfterValidator(_tag_value), _form("text of at most 256 characters")]
+Region = Annotated[str, AfterValidator(_region), form("the name of an Azure region")]
+ResourceGroupName = Annotated[str, AfterValidator(_resource_group), form("the name of a resource group")]
+TagName = Annotated[str, AfterValidator(_tag_name), form("a tag's name")]
+TagValue = Annotated[str, AfterValidator(_tag_value), form("text of at most 256 characters")]
 Tags = Annotated[dict[TagName, TagValue], AfterValidator(_tags)]
-AddressRange = Annotated[str, AfterValidator(_address_range), _form("an IPv4 address or range")]
+AddressRange = Annotated[str, AfterValidator(_address_range), form("an IPv4 address or range")]
 AddressRanges = Annotated[tuple[AddressRange, ...], AfterValidator(_distinct)]
-SubnetId = Annotated[str, AfterValidator(_subnet), _form("the resource id of a subnet")]
+SubnetId = Annotated[str, AfterValidator(_subnet), form("the resource id of a subnet")]
 SubnetIds = Annotated[tuple[SubnetId, ...], AfterValidator(_distinct)]
-WorkspaceId = Annotated[str, AfterValidator(_workspace), _form("the resource id of a Log Analytics workspace")]
-ObjectId = Annotated[str, AfterValidator(_object_id), _form("a GUID")]
+WorkspaceId = Annotated[str, AfterValidator(_workspace), form("the resource id of a Log Analytics workspace")]
+ObjectId = Annotated[str, AfterValidator(_object_id), form("a GUID")]
 
-CertificateName = Annotated[str, AfterValidator(_certificate_name), _form("a name")]
+CertificateName = Annotated[str, AfterValidator(_certificate_name), form("a name")]
 GenerationNumber = Annotated[int, BeforeValidator(_generation_number)]
-NamePart = Annotated[str, AfterValidator(_name_part), _form(f"text of at most {LONGEST_NAME_PART} characters")]
-Country = Annotated[str, AfterValidator(_country), _form("two capital letters")]
-DnsName = Annotated[str, AfterValidator(_dns_name), _form("a DNS name")]
+NamePart = Annotated[str, AfterValidator(_name_part), form(f"text of at most {LONGEST_NAME_PART} characters")]
+Country = Annotated[str, AfterValidator(_country), form("two capital letters")]
+DnsName = Annotated[str, AfterValidator(_dns_name), form("a DNS name")]
 DnsNames = Annotated[tuple[DnsName, ...], AfterValidator(_distinct)]
-IpAddress = Annotated[str, AfterValidator(_ip_address), _form("an IP address")]
+IpAddress = Annotated[str, AfterValidator(_ip_address), form("an IP address")]
 IpAddresses = Annotated[tuple[IpAddress, ...], AfterValidator(_distinct)]
-Uri = Annotated[str, AfterValidator(_uri), _form("a URI")]
-Uris = Annotated[tuple[Uri, ...], AfterValidator(_distinct_uris)]
-Email = Annotated[str, AfterValidator(_email), _form("an e-mail address")]
+Uri = Annotated[str, AfterValidator(_uri), form("a URI")]
+Uris = Annotated[tuple[Uri, ...], AfterValidator(distinct_exactly)]
+Email = Annotated[str, AfterValidator(_email), form("an e-mail address")]
 Emails = Annotated[tuple[Email, ...], AfterValidator(_distinct)]
 
-HostName = Annotated[str, AfterValidator(_host_name), _form("a DNS name")]
-HostPort = Annotated[str, AfterValidator(_host_port), _form("host:port")]
-NamespaceName = Annotated[str, AfterValidator(_namespace), _form("the name of a namespace")]
+HostName = Annotated[str, AfterValidator(_host_name), form("a DNS name")]
+HostPort = Annotated[str, AfterValidator(_host_port), form("host:port")]
+NamespaceName = Annotated[str, AfterValidator(_namespace), form("the name of a namespace")]
+NamespaceNames = Annotated[tuple[NamespaceName, ...], AfterValidator(distinct_exactly)]

@@ -1,21 +1,19 @@
 """What a person writes: the models of a stack's configuration, where nearly everything may be left out.
 
-Every field has its description (for docs/settings.md and `pulumi config`) and tells what follows from a wrong value
-(for the messages); both stand in the JSON schema. YAML's surprises are refused, not guessed at: `"yes"` is not true,
+What concerns sign-on is in `settings.sign_on`. YAML's surprises are refused, not guessed at: `"yes"` is not true,
 `"90"` is not 90, and a number is not text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
-from pydantic.alias_generators import to_camel
-from pydantic.config import JsonDict
+from pydantic import AfterValidator, StrictBool, StrictInt
 
 from pki import KeyType
+from settings.models import Model, setting
+from settings.sign_on import WrittenSignOn
 from settings.values import (
     AddressRanges,
     CertificateName,
@@ -28,6 +26,7 @@ from settings.values import (
     IpAddresses,
     NamePart,
     NamespaceName,
+    NamespaceNames,
     ObjectId,
     Region,
     ResourceGroupName,
@@ -63,84 +62,63 @@ class PrincipalKind(StrEnum):
 
 
 class Authorization(StrEnum):
-    """How the frontend decides what a caller may do."""
+    """How the frontend decides what a caller may do, where that is not sign-on."""
 
     NONE = "none"
-
-
-def _setting(default: Any, description: str, otherwise: str, *, derived: str = "", **bounds: Any) -> Any:
-    """Define a field: `otherwise` is what follows from a wrong value, `derived` a default that depends, in words."""
-    extra: JsonDict = {"otherwise": otherwise, "derived": derived}
-    return Field(default, description=description, json_schema_extra=extra, **bounds)
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _left_empty(cls, data: object) -> object:
-        """Take `key:` with nothing after it, which YAML reads as null, for a key that is left out."""
-        if data is None:
-            return {}
-        if isinstance(data, Mapping):
-            known = {field.alias for field in cls.model_fields.values()}
-            return {key: value for key, value in data.items() if value is not None or key not in known}
-        return data
 
 
 _UNREACHABLE = "Who can reach the vaults would be left to chance."
 _FIREWALL_REFUSED = "Azure would refuse the vaults' firewall."
 
 
-class Network(_Model):
+class Network(Model):
     """Who can reach the vaults' data plane."""
 
-    public_access: StrictBool = _setting(
+    public_access: StrictBool = setting(
         True, "Whether the vaults have a public endpoint. RBAC guards it either way.", _UNREACHABLE
     )
-    default_action: DefaultAction = _setting(
+    default_action: DefaultAction = setting(
         DefaultAction.ALLOW, "What the vaults' firewall does with addresses that are not listed.", _UNREACHABLE
     )
-    allowed_addresses: AddressRanges = _setting(
+    allowed_addresses: AddressRanges = setting(
         (), "Public IPv4 addresses and ranges that a denying firewall lets in.", _FIREWALL_REFUSED, max_length=1000
     )
-    allowed_subnets: SubnetIds = _setting(
+    allowed_subnets: SubnetIds = setting(
         (),
         "Subnets with the service endpoint Microsoft.KeyVault that a denying firewall lets in.",
         _FIREWALL_REFUSED,
         max_length=200,
     )
-    private_endpoint_subnet: SubnetId | None = _setting(
+    private_endpoint_subnet: SubnetId | None = setting(
         None, "The subnet for a private endpoint of each vault.", "Azure would refuse the private endpoints."
     )
 
 
-class Vaults(_Model):
+class Vaults(Model):
     """The two vaults: one for authorities, one for leaves."""
 
-    generation: StrictInt = _setting(
+    generation: StrictInt = setting(
         1,
         "A part of the vaults' names. Counting it up makes new vaults, and every certificate anew.",
         "The vaults could not be named.",
         ge=1,
         le=99,
     )
-    sku: Sku = _setting(Sku.STANDARD, "The vaults' tier.", "Azure would refuse the vaults.")
-    purge_protection: StrictBool = _setting(
+    sku: Sku = setting(Sku.STANDARD, "The vaults' tier.", "Azure would refuse the vaults.")
+    purge_protection: StrictBool = setting(
         True,
         "Whether what is deleted stays recoverable to the end of the retention. Once on, Azure never turns it off.",
         "An authority's key could be lost for good, or be kept longer than meant.",
     )
-    soft_delete_retention_days: StrictInt = _setting(
+    soft_delete_retention_days: StrictInt = setting(
         90,
         "How long a deleted vault or certificate can be recovered. Azure never changes it.",
         "Azure would refuse the vaults.",
         ge=7,
         le=90,
     )
-    network: Network = _setting(Network(), "Who can reach the vaults.", _UNREACHABLE)
-    diagnostics_workspace: WorkspaceId | None = _setting(
+    network: Network = setting(Network(), "Who can reach the vaults.", _UNREACHABLE)
+    diagnostics_workspace: WorkspaceId | None = setting(
         None, "The Log Analytics workspace that gets the vaults' audit logs.", "The vaults would leave no audit log."
     )
 
@@ -148,10 +126,10 @@ class Vaults(_Model):
 _NAME_REFUSED = "X.509 has no room for it, and Key Vault would refuse the certificate."
 
 
-class WrittenGeneration(_Model):
+class WrittenGeneration(Model):
     """A generation of an authority: a key of its own. All that are listed are trusted."""
 
-    renewal: StrictInt = _setting(
+    renewal: StrictInt = setting(
         0,
         "Counting it up issues this generation's certificate again, with the same key and name.",
         "The authority's certificate would be renewed, or not, against your will.",
@@ -159,43 +137,43 @@ class WrittenGeneration(_Model):
     )
 
 
-class _WrittenSubject(_Model):
-    organization: NamePart | None = _setting(
+class _WrittenSubject(Model):
+    organization: NamePart | None = setting(
         None,
         "The organization (O) in the distinguished name. Temporal Cloud asks for one.",
         _NAME_REFUSED,
         derived="the project's name",
     )
-    organizational_unit: NamePart | None = _setting(
+    organizational_unit: NamePart | None = setting(
         None, "The organizational unit (OU) in the distinguished name.", _NAME_REFUSED
     )
-    country: Country | None = _setting(None, "The country (C) in the distinguished name.", _NAME_REFUSED)
+    country: Country | None = setting(None, "The country (C) in the distinguished name.", _NAME_REFUSED)
 
 
 class WrittenAuthority(_WrittenSubject):
     """A certificate authority."""
 
-    common_name: NamePart | None = _setting(
+    common_name: NamePart | None = setting(
         None,
         "The common name (CN); the generation's number is appended to it.",
         _NAME_REFUSED,
         derived="`<project> <stack> <name>`",
     )
-    key_type: KeyType = _setting(KeyType.RSA_4096, "The type of its keys.", "The authority could not get a key.")
-    validity_days: StrictInt = _setting(
+    key_type: KeyType = setting(KeyType.RSA_4096, "The type of its keys.", "The authority could not get a key.")
+    validity_days: StrictInt = setting(
         1825,
         "How long its certificate is valid.",
         "Too short, and its certificates end with it at every turn; too long, and a lost key is trusted for decades.",
         ge=30,
         le=3650,
     )
-    generations: dict[GenerationNumber, WrittenGeneration] = _setting(
+    generations: dict[GenerationNumber, WrittenGeneration] = setting(
         {1: WrittenGeneration()},
         "The generations that are trusted, by number. For a new key: add one, sign with it, remove the old one.",
         "Nobody would know which keys to trust.",
         derived="`1: {}`",
     )
-    signing: StrictInt | None = _setting(
+    signing: StrictInt | None = setting(
         None, "The generation that signs.", "Nothing could be issued.", derived="the lowest generation"
     )
 
@@ -203,67 +181,67 @@ class WrittenAuthority(_WrittenSubject):
 class WrittenCertificate(_WrittenSubject):
     """A leaf: the server's (`cluster`), the UI's, the CLI's or a worker's."""
 
-    issuer: str | None = _setting(
+    issuer: str | None = setting(
         None,
         "The authority that signs it.",
         "Nothing would sign this certificate.",
         derived="`internode` for `cluster`, `clients` for the others; without these, the only authority",
     )
-    common_name: NamePart | None = _setting(
+    common_name: NamePart | None = setting(
         None,
         "The common name (CN).",
         _NAME_REFUSED,
         derived="`frontend.serverName` for `cluster`, its name for the others",
     )
-    dns_names: DnsNames = _setting(
+    dns_names: DnsNames = setting(
         (),
         "The DNS names that it vouches for.",
         "Nobody would accept the certificate for that name.",
         derived="`frontend.serverName` for `cluster`, none for the others",
     )
-    ip_addresses: IpAddresses = _setting(
+    ip_addresses: IpAddresses = setting(
         (), "The IP addresses that it vouches for.", "Nobody would accept the certificate for that address."
     )
-    uris: Uris = _setting((), "The URIs that it vouches for.", "Nobody would accept the certificate for that name.")
-    emails: Emails = _setting(
+    uris: Uris = setting((), "The URIs that it vouches for.", "Nobody would accept the certificate for that name.")
+    emails: Emails = setting(
         (), "The e-mail addresses that it vouches for.", "Nobody would accept the certificate for that address."
     )
-    key_type: KeyType = _setting(KeyType.RSA_2048, "The type of its key.", "The certificate could not get a key.")
-    validity_days: StrictInt = _setting(
+    key_type: KeyType = setting(KeyType.RSA_2048, "The type of its key.", "The certificate could not get a key.")
+    validity_days: StrictInt = setting(
         90,
         "How long it is valid.",
         "Temporal asks no revocation list: a stolen key opens the server until the certificate's last day.",
         ge=1,
         le=397,
     )
-    renew_before_days: StrictInt = _setting(
+    renew_before_days: StrictInt = setting(
         30, "From how long before its end `up` renews it.", "It would be renewed too late, or at every run.", ge=0
     )
 
 
-class Frontend(_Model):
+class Frontend(Model):
     """Where and as what clients find Temporal."""
 
-    address: HostPort = _setting(
+    address: HostPort = setting(
         "127.0.0.1:7233",
         "Where the UI, the CLI and workers reach the frontend.",
         "The UI, the CLI and workers would not find the server.",
     )
-    server_name: HostName = _setting(
+    server_name: HostName = setting(
         "temporal.internal",
         "The name that clients ask the server's certificate for.",
         "Every client would refuse the server's certificate.",
     )
-    namespace: NamespaceName = _setting(
+    namespace: NamespaceName = setting(
         "default", "The namespace of the CLI and the workers.", "The CLI and the workers would find no namespace."
     )
 
 
-class Principal(_Model):
+class Principal(Model):
     """Somebody that a role is assigned to."""
 
-    id: ObjectId = _setting(..., "Their object id in Entra ID.", "Azure assigns roles to object ids only.")
-    kind: PrincipalKind = _setting(..., "What they are.", "Azure would refuse the role assignment.")
+    id: ObjectId = setting(..., "Their object id in Entra ID.", "Azure assigns roles to object ids only.")
+    kind: PrincipalKind = setting(..., "What they are.", "Azure would refuse the role assignment.")
 
 
 def _distinct_principals(principals: tuple[Principal, ...]) -> tuple[Principal, ...]:
@@ -274,60 +252,67 @@ def _distinct_principals(principals: tuple[Principal, ...]) -> tuple[Principal, 
 Principals = Annotated[tuple[Principal, ...], AfterValidator(_distinct_principals)]
 
 
-class Access(_Model):
+class Access(Model):
     """Who may issue certificates, and who may read which key."""
 
-    manage: StrictBool = _setting(
+    manage: StrictBool = setting(
         True,
         "Whether role assignments are made. With false they are only checked, for people who may not make them.",
         "Role assignments would be made, or be missing, against your will.",
     )
-    deployers: Principals = _setting(
+    deployers: Principals = setting(
         (), "Who may issue certificates.", "They could not issue certificates.", derived="who runs the first `up`"
     )
-    readers: dict[str, Principals] = _setting(
+    readers: dict[str, Principals] = setting(
         {},
         "Who may read a certificate's key, by its name; `*` stands for every certificate.",
         "They could read no key.",
     )
 
 
-class WrittenSettings(_Model):
+class WrittenSettings(Model):
     """The stack's configuration. No setting is a secret."""
 
-    location: Region | None = _setting(
+    location: Region | None = setting(
         None,
         "The Azure region, like westeurope. It has no default.",
         "Azure would have nowhere to put the vaults.",
     )
-    resource_group: ResourceGroupName | None = _setting(
+    resource_group: ResourceGroupName | None = setting(
         None,
         "The resource group that holds everything.",
         "Azure would refuse the resource group.",
         derived="`<project>-<stack>`",
     )
-    tags: Tags = _setting({}, "Tags for the resource group and what is in it.", "Azure would refuse the tags.")
-    vaults: Vaults = _setting(
+    tags: Tags = setting({}, "Tags for the resource group and what is in it.", "Azure would refuse the tags.")
+    vaults: Vaults = setting(
         Vaults(), "The two key vaults: one for authorities, one for leaves.", "Nothing could hold the keys."
     )
-    certificate_authorities: dict[CertificateName, WrittenAuthority] = _setting(
+    certificate_authorities: dict[CertificateName, WrittenAuthority] = setting(
         {"internode": WrittenAuthority(), "clients": WrittenAuthority()},
         "Certificate authorities by name. What is given replaces the default.",
         "Nothing could be issued.",
         derived="`internode: {}`, `clients: {}`",
     )
-    certificates: dict[CertificateName, WrittenCertificate] = _setting(
+    certificates: dict[CertificateName, WrittenCertificate] = setting(
         {},
         "Certificates by name: cluster, ui and cli always exist, every other is a worker's.",
         "The certificates would not be issued.",
         derived="`default: {}`, one worker",
     )
-    frontend: Frontend = _setting(Frontend(), "Where clients find Temporal.", "Clients would not find the server.")
-    access: Access = _setting(
-        Access(), "Who may issue certificates, and who may read keys.", "Nobody would get access."
+    frontend: Frontend = setting(Frontend(), "Where clients find Temporal.", "Clients would not find the server.")
+    access: Access = setting(Access(), "Who may issue certificates, and who may read keys.", "Nobody would get access.")
+    namespaces: NamespaceNames = setting(
+        (),
+        "The namespaces that roles are given in.",
+        "Nobody could be given a role in it.",
+        derived="`frontend.namespace`",
     )
-    authorization: Authorization | None = _setting(
+    sign_on: WrittenSignOn = setting(
+        WrittenSignOn(), "Sign-on from Entra ID: who may do what in which namespace.", "Nobody could sign in."
+    )
+    authorization: Authorization | None = setting(
         None,
-        "Must be none except on the stack local: without sign-on every client certificate is an administrator.",
-        "There is no sign-on yet: every client certificate is an administrator of every namespace.",
+        "With none there is no sign-on: every client certificate is an administrator of every namespace.",
+        "It would be left to chance whether callers are asked who they are.",
     )

@@ -1,6 +1,6 @@
 """What a person or a test runs around the program: its tools, its local stack, the checks of its tree.
 
-Boundary: nothing here is imported by the program, and nothing here installs anything outside the repository.
+Boundary: nothing here is imported by the program, and only `tools.debian` installs anything outside the repository.
 """
 
 from pathlib import Path

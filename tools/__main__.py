@@ -10,15 +10,18 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
+from deploy.summary import azure_cli_command
 from localazure.client import LocalAzure, LocalAzureError
-from tools import REPOSITORY, ToolError
+from tools import REPOSITORY, ToolError, debian
 from tools.attached import run_attached
 from tools.checks import problems
 from tools.hosted import exported_state, hosted_environment, require_stack
 from tools.plugins import official_plugins
+from tools.sign_on import local_command, person_token
 from tools.stack import LocalStack
 from tools.toolchain import Toolchain
 from tools.unfinished import take_up
@@ -32,7 +35,7 @@ _stack_option = click.option(
 )
 _identity_option = click.option("--identity", help="Who to be on local Azure (.local/azure/identities.json).")
 _ROLE_WAIT_SECONDS = 900
-_PROGRAMS = ("engine", "temporal", "ui", "cli")
+_PROGRAMS = ("engine", "temporal", "ui", "cli", "browser", "maven")
 
 
 @click.group()
@@ -43,13 +46,15 @@ def main() -> None:
 @main.command()
 @click.argument("programs", nargs=-1, required=True, type=click.Choice([*_PROGRAMS, "all"]))
 def ensure(programs: tuple[str, ...]) -> None:
-    """Find or build the programs that are needed, and say where they are."""
+    """Find, build or install the programs that are needed, and say where they are."""
     toolchain = Toolchain()
     find = {
         "engine": lambda: toolchain.engine().executable,
         "temporal": toolchain.temporal_server,
         "ui": lambda: toolchain.ui_server().executable,
         "cli": toolchain.temporal_cli,
+        "browser": lambda: debian.found(debian.CHROMIUM),
+        "maven": toolchain.maven,
     }
     for program in _PROGRAMS if "all" in programs else programs:
         click.echo(f"{program}: {find[program]()}")
@@ -63,8 +68,10 @@ def up(stack: str, identity: str | None) -> None:
     target = _target(stack, identity)
     target.run("up")
     # The readers' roles may be minutes old, and as long on their way to the vault.
-    _deploy("write", stack, target, "--wait", str(_ROLE_WAIT_SECONDS))
-    _deploy("summary", stack, target)
+    trust = ("--https-trust", str(target.https_trust)) if target.https_trust else ()
+    _deploy("write", stack, target, "--wait", str(_ROLE_WAIT_SECONDS), *trust)
+    token = ("--token-command", target.token_command) if target.token_command else ()
+    _deploy("summary", stack, target, *token)
 
 
 @main.command()
@@ -99,6 +106,23 @@ def down(stack: str, identity: str | None) -> None:
 
 
 @main.command()
+@_stack_option
+@click.option("--user", help="Whose token: a user principal name or mail address of local Azure.")
+def token(stack: str, user: str | None) -> None:
+    """Print a person's access token for the stack's sign-on."""
+    if stack != LOCAL:
+        raise ToolError(
+            f"on stack {stack} tokens are the Azure CLI's, for the account that it is signed in with: "
+            + azure_cli_command("<signOn.clientId of the stack's outputs>")
+        )
+    azure = _running_azure()
+    local = LocalStack(_ROOT, azure=azure)
+    if not local.exists():
+        raise ToolError("there is no local stack: `make up` first")
+    click.echo(person_token(azure, local.outputs(), user))
+
+
+@main.command()
 def check() -> None:
     """Compare lock files with what they lock, and test files with what pytest collects."""
     found = problems(REPOSITORY)
@@ -109,12 +133,18 @@ def check() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Target:
-    """A stack, ready for the engine: its command lines, its variables, and what answers the engine's questions."""
+    """A stack, ready for the engine: its command lines, its variables, and what answers the engine's questions.
+
+    `https_trust` is the authority that local Azure's certificates are issued by, which nobody knows by itself, and
+    `token_command` what prints the access token of one of its people.
+    """
 
     command: Callable[..., list[str]]
     environment: Mapping[str, str]
     answers: Sequence[str]
     take_up: Callable[[], Sequence[str]]
+    https_trust: Path | None = None
+    token_command: str | None = None
 
     def run(self, operation: str) -> None:
         """Run `pulumi OPERATION` on this terminal. Exits with the engine's status when that is not 0."""
@@ -151,6 +181,8 @@ def _local_target(identity: str) -> _Target:
         environment=local.environment(),
         answers=("--yes", "--skip-preview"),
         take_up=local.take_up,
+        https_trust=azure.ca_file,
+        token_command=local_command(azure),
     )
 
 

@@ -31,7 +31,7 @@ from packaging.version import Version
 from rich.console import Console
 from rich.markup import escape
 
-from tools import REPOSITORY, ToolError
+from tools import REPOSITORY, ToolError, debian
 
 _BIN = Path("bin")
 _HEARTBEAT_SECONDS = 60
@@ -189,6 +189,15 @@ class Toolchain:
                 ".venv/bin/pip install --require-hashes -r requirements-dev.txt"
             )
         return packaged
+
+    def maven(self) -> Path:
+        """Maven, and a JDK that it finds. Raises ToolError when either cannot be had."""
+        if not shutil.which("javac"):
+            raise ToolError(
+                "there is no JDK on PATH, so the example in Java cannot be built: install one, 17 or newer "
+                "(apt-get install openjdk-17-jdk-headless, or https://adoptium.net)"
+            )
+        return debian.found(debian.MAVEN)
 
     def search_path(self) -> str:
         """PATH without the directory of built tools, which would come before an official engine's own."""

@@ -1,8 +1,9 @@
 """Takes up what a killed engine had begun to create, before the next `up` or `destroy`.
 
 The engine notes each creation before it begins. Killed in between, it cannot know whether Azure made the resource, and
-azure-native refuses to create what is there already. So Azure is asked: what is there is imported into the state, and
-the notes are struck off. Certificates need no import: their provider knows its own by their tags, and goes on.
+azure-native refuses to create what is there already, while azuread makes a second application beside the first. So
+Azure is asked: what is there is imported into the state, and the notes are struck off. Certificates need no import:
+their provider knows its own by their tags, and goes on.
 
 Run as a program, with a stack's variables, it is the part that asks Azure.
 """
@@ -20,6 +21,7 @@ from azure.core.exceptions import AzureError, HttpResponseError
 
 from cloud import CloudError, Identity, Session
 from tools import REPOSITORY, ToolError
+from tools.unfinished_directory import DIRECTORY_TYPES, import_id
 
 _GROUP = "/subscriptions/{subscription}/resourceGroups/{resourceGroupName}"
 _IDENTIFIERS = {
@@ -40,6 +42,8 @@ _IDENTIFIERS = {
 }
 """Where a resource of each type is, by its inputs, and the API version to ask with."""
 
+_DIRECTORY_PROVIDER = "pulumi:providers:azuread"
+
 
 def take_up(pulumi: Callable[..., str], state: Mapping[str, Any], environment: Mapping[str, str]) -> list[str]:
     """Bring a stack's state up to what a killed engine did, and return the URNs that were imported.
@@ -49,15 +53,16 @@ def take_up(pulumi: Callable[..., str], state: Mapping[str, Any], environment: M
     run again. Raises ToolError when Azure does not say what is there.
     """
     deployment = state.get("deployment") or {}
-    begun = [
-        operation["resource"]
-        for operation in deployment.get("pending_operations") or []
-        if operation["type"] == "creating"
-    ]
+    pending = deployment.get("pending_operations") or []
+    ended = [each["resource"]["urn"] for each in pending if each["type"] == "deleting" and _is_of_directory(each)]
+    if ended:
+        # azuread takes what is gone already for a failure, and would do so at every run.
+        pulumi("refresh", "--yes", "--skip-preview", *(argument for urn in ended for argument in ("--target", urn)))
+    begun = [operation["resource"] for operation in pending if operation["type"] == "creating"]
     if not begun:
         return []
-    asked = [resource for resource in begun if resource["type"] in _IDENTIFIERS]
-    found = _ask_azure(asked, environment) if asked else {}
+    asked = [resource for resource in begun if resource["type"] in _IDENTIFIERS or resource["type"] in DIRECTORY_TYPES]
+    found = _ask_azure(asked, deployment.get("resources") or [], environment) if asked else {}
     if found:
         _import(pulumi, [resource for resource in begun if resource["urn"] in found], found)
     # Nothing but the stack itself is read back; a state without resources has not even that.
@@ -67,16 +72,25 @@ def take_up(pulumi: Callable[..., str], state: Mapping[str, Any], environment: M
     return sorted(found)
 
 
+def _is_of_directory(operation: Mapping[str, Any]) -> bool:
+    return operation["resource"]["type"] in DIRECTORY_TYPES
+
+
 def identifier_of(resource: Mapping[str, Any], subscription_id: str) -> tuple[str, str]:
     """Return where in Azure a resource of a state is, by its inputs, and the API version to ask with."""
     template, api_version = _IDENTIFIERS[resource["type"]]
     return template.format(**resource["inputs"], subscription=subscription_id), api_version
 
 
-def _ask_azure(begun: list[Mapping[str, Any]], environment: Mapping[str, str]) -> dict[str, str]:
+def _ask_azure(
+    begun: list[Mapping[str, Any]], resources: list[Mapping[str, Any]], environment: Mapping[str, str]
+) -> dict[str, str]:
+    tenants = [each["inputs"].get("tenantId") for each in resources if each.get("type") == _DIRECTORY_PROVIDER]
+    secrets = [each["outputs"]["keyId"] for each in resources if "keyId" in each.get("outputs", {})]
+    question = {"begun": begun, "tenantId": next(iter(tenants), None), "knownSecrets": secrets}
     answer = subprocess.run(
         [sys.executable, "-m", "tools.unfinished"],
-        input=json.dumps(begun),
+        input=json.dumps(question),
         env=dict(environment),
         cwd=REPOSITORY,
         capture_output=True,
@@ -94,7 +108,8 @@ def _ask_azure(begun: list[Mapping[str, Any]], environment: Mapping[str, str]) -
 
 def _import(pulumi: Callable[..., str], begun: list[Mapping[str, Any]], identifiers: Mapping[str, str]) -> None:
     parents = {resource["parent"] for resource in begun if not _is_stack(resource["parent"])}
-    names = {parent: f"parent{number}" for number, parent in enumerate(sorted(parents))}
+    providers = {provider for resource in begun if (provider := _provider(resource))}
+    names = {urn: f"name{number}" for number, urn in enumerate(sorted(parents | providers))}
     document = {
         "nameTable": {name: urn for urn, name in names.items()},
         "resources": [
@@ -103,6 +118,7 @@ def _import(pulumi: Callable[..., str], begun: list[Mapping[str, Any]], identifi
                 "name": resource["urn"].rpartition("::")[2],
                 "id": identifiers[resource["urn"]],
                 **({"parent": names[resource["parent"]]} if resource["parent"] in names else {}),
+                **({"provider": names[provider]} if (provider := _provider(resource)) in names else {}),
             }
             for resource in begun
         ],
@@ -117,12 +133,28 @@ def _is_stack(urn: str) -> bool:
     return "::pulumi:pulumi:Stack::" in urn
 
 
-async def _existing(begun: list[Mapping[str, Any]]) -> dict[str, str]:
+def _provider(resource: Mapping[str, Any]) -> str:
+    """Return the URN of a resource's provider, if it is one that the program declares: it is then no default."""
+    urn = str(resource.get("provider", "")).rpartition("::")[0]
+    return "" if urn.rpartition("::")[2].startswith("default") else urn
+
+
+async def _existing(question: Mapping[str, Any]) -> dict[str, str]:
+    """Return, by URN, what of the resources that were begun is there, and how it is imported."""
+    of_directory = [resource for resource in question["begun"] if resource["type"] in DIRECTORY_TYPES]
+    of_azure = [resource for resource in question["begun"] if resource["type"] not in DIRECTORY_TYPES]
     found: dict[str, str] = {}
     async with await Session.open(Identity.found(os.environ)) as session:
+        if of_directory:
+            async with session.directory(question["tenantId"]) as directory:
+                for resource in of_directory:
+                    if there := await import_id(directory, resource, question["knownSecrets"]):
+                        found[resource["urn"]] = there
+        if not of_azure:
+            return found
         subscription = await session.subscription_id()
         async with session.resources(subscription) as client:
-            for resource in begun:
+            for resource in of_azure:
                 identifier, api_version = identifier_of(resource, subscription)
                 try:
                     await client.resources.get_by_id(identifier, api_version=api_version)

@@ -62,6 +62,7 @@ SERVER, INTERNAL_FRONTEND = "server", "internal-frontend"
 
 FRONTEND = Listener("frontend", Protocol.GRPC, SERVER, "clients")
 FRONTEND_HTTP = Listener("frontend", Protocol.HTTP, SERVER, "clients")
+INTERNAL_FRONTEND_GRPC = Listener("internal-frontend", Protocol.GRPC, INTERNAL_FRONTEND, "internode")
 LISTENERS = (
     FRONTEND,
     FRONTEND_HTTP,
@@ -71,7 +72,11 @@ LISTENERS = (
         for service in ("history", "matching", "worker")
         for protocol in (Protocol.GRPC, Protocol.MEMBERSHIP)
     ),
-    *(Listener("internal-frontend", protocol, INTERNAL_FRONTEND, "internode") for protocol in Protocol),
+    INTERNAL_FRONTEND_GRPC,
+    *(
+        Listener("internal-frontend", protocol, INTERNAL_FRONTEND, "internode")
+        for protocol in (Protocol.HTTP, Protocol.MEMBERSHIP)
+    ),
 )
 
 
@@ -124,6 +129,11 @@ class Process:
         connections = psutil.Process(self._popen.pid).net_connections(kind="tcp")
         return {connection.laddr.port for connection in connections if connection.status == psutil.CONN_LISTEN}
 
+    @property
+    def status(self) -> int | None:
+        """Its exit status; None while it runs."""
+        return self._popen.poll()
+
     def terminate(self) -> None:
         """Ask it to end; `stop` waits until it has."""
         self._popen.terminate()
@@ -145,7 +155,7 @@ class ProcessEndedError(Exception):
 class Cluster:
     """Both server processes of a deploy directory, with `changes` to their variables.
 
-    The frontend listens where cli.env looks for it, so there is one cluster of a stack at a time.
+    Unless told, the frontend listens where cli.env looks for it, so there is one such cluster of a stack at a time.
     """
 
     def __init__(self, deployed: Deployed, state: Path, **changes: str) -> None:
@@ -153,10 +163,11 @@ class Cluster:
         self.processes: dict[str, Process] = {}
         self._state = state
         self._changes = changes
-        address = deployed.variables(CLI_ENV)["TEMPORAL_ADDRESS"]
-        frontend_port = int(address.rpartition(":")[2])
+        clients = deployed.variables(CLI_ENV)
+        self.namespace = clients["TEMPORAL_NAMESPACE"]
+        frontend_port = changes.get(FRONTEND.port_variable) or clients["TEMPORAL_ADDRESS"].rpartition(":")[2]
         other_ports = free_ports(len(LISTENERS) - 1)
-        self.ports = dict(zip(LISTENERS, (frontend_port, *other_ports), strict=True))
+        self.ports = dict(zip(LISTENERS, (int(frontend_port), *other_ports), strict=True))
 
     def __enter__(self) -> Self:
         """Start, and return when the frontend serves, the system worker polls, and the clients have their namespace."""
@@ -165,8 +176,10 @@ class Cluster:
             for env_file in SERVER_ENVS:
                 self._start(env_file)
             wait_until(self.system_pollers, "the system worker polls")
-            namespace = self.deployed.variables(CLI_ENV)["TEMPORAL_NAMESPACE"]
-            self.cli("operator", "namespace", "create", "--namespace", namespace).check_returncode()
+            created = self.administrate("operator", "namespace", "create", "--namespace", self.namespace)
+            # On a loaded machine the CLI tries again what has succeeded, and complains that it exists.
+            if f"namespace {self.namespace}: name: {self.namespace}" not in created.stderr:
+                created.check_returncode()
         except BaseException:
             self._stop()
             raise
@@ -177,13 +190,27 @@ class Cluster:
 
     def system_pollers(self) -> list[str]:
         """Who polls the system worker's task queue. Empty means that Temporal serves but does not work."""
-        finished = self.cli("task-queue", "describe", *_SYSTEM_WORKER, "--output", "json", "--command-timeout", "1s")
+        finished = self.administrate(
+            "task-queue", "describe", *_SYSTEM_WORKER, "--output", "json", "--command-timeout", "1s"
+        )
         found = json.loads(finished.stdout) if finished.returncode == 0 else {}
         return [poller["identity"] for poller in found.get("pollers") or ()]
 
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the `temporal` CLI with the variables of cli.env and no other."""
         return self.deployed.run(CLI_ENV, cli_program(), *arguments)
+
+    def administrate(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the `temporal` CLI as a node, on the internal frontend: no token is asked for there."""
+        node = self.deployed.root / "server" / "cluster"
+        return self.deployed.run(
+            CLI_ENV,
+            cli_program(),
+            *arguments,
+            TEMPORAL_ADDRESS=f"127.0.0.1:{self.ports[INTERNAL_FRONTEND_GRPC]}",
+            TEMPORAL_TLS_CLIENT_CERT_PATH=f"{node}.pem",
+            TEMPORAL_TLS_CLIENT_KEY_PATH=f"{node}.key",
+        )
 
     def complaints(self) -> list[str]:
         """What the server has said that is wrong with certificates, configuration or the authorizer."""
@@ -219,8 +246,8 @@ class UserInterface:
     """The UI server of a deploy directory, with `changes` to its variables."""
 
     def __init__(self, deployed: Deployed, state: Path, **changes: str) -> None:
-        self._port = free_ports(1)[0]
-        self._log = state / "ui.log"
+        self._port = int(changes.get("TEMPORAL_UI_PORT") or free_ports(1)[0])
+        self.log = state / "ui.log"
         self._deployed = deployed
         self._environment = deployed.variables(UI_ENV) | {"TEMPORAL_UI_PORT": str(self._port)} | changes
 
@@ -228,7 +255,7 @@ class UserInterface:
         program = ui_program()
         options = ("--root", "/", "--config", str(program.configuration), "--env", "docker")
         command = self._deployed.command(UI_ENV, [str(program.executable), *options, "start"])
-        self._process = Process(command, self._environment, self._log)
+        self._process = Process(command, self._environment, self.log)
         try:
             wait_until(lambda: self._port in self._process.listening_ports(), "the UI listens")
         except BaseException:

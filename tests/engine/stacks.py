@@ -4,6 +4,7 @@ Runs are asked for the engine's events, so that a test can tell which resource a
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from localazure.client import LocalAzure
 from localazure.store import Document, Store
 from provider.clock import VARIABLE as NOW
 from tests.engine.localazure.sdk import Sdk
+from tools.plugins import official_plugins
 from tools.stack import EngineError, LocalStack, Outcome
 
 PROJECT = "temporal-azure"
@@ -127,7 +129,9 @@ class ProgramStack(LocalStack):
     """
 
     def __init__(self, root: Path, *, azure: LocalAzure, pulumi_home: Path, name: str) -> None:
-        super().__init__(root, azure=azure, name=name, pulumi_home=pulumi_home)
+        # What the tests show of a stand-in, they show of the official plugin on a machine that has it.
+        official = official_plugins(os.environ.get("OFFICIAL_PLUGINS", ""))
+        super().__init__(root, azure=azure, name=name, pulumi_home=pulumi_home, official_plugins=official)
         self.azure = azure
         self.today: datetime | None = None
         self.variables: dict[str, str] = {}

@@ -12,6 +12,7 @@ from tests.engine.stacks import ProgramStack, Run, Watch
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("idempotence")]
 
+GROUP = "Temporal Operators"
 RECORDED_NAMES = Path(__file__).with_name("names_in_state.txt")
 OUTPUTS = {
     "serverEnv",
@@ -54,7 +55,7 @@ def everything(azure: LocalAzure) -> dict[str, Any]:
             "internode": {**ec, "generations": {"1": {}, "2": {}}, "signing": 2},
             "clients": ec,
         },
-        "certificates": {"orders": {}},
+        "certificates": {"orders": {}, "shipping": {}},
         "vaults": {
             "network": {"privateEndpointSubnet": f"{providers}/Microsoft.Network/virtualNetworks/hub/subnets/vaults"},
             "diagnosticsWorkspace": f"{providers}/Microsoft.OperationalInsights/workspaces/hub",
@@ -64,6 +65,11 @@ def everything(azure: LocalAzure) -> dict[str, Any]:
                 "*": [{"id": "11111111-0000-4000-8000-000000000000", "kind": "Group"}],
                 "orders": [{"id": "22222222-0000-4000-8000-000000000000", "kind": "ServicePrincipal"}],
             }
+        },
+        "authorization": None,
+        "signOn": {
+            "roles": {"default:write": [{"group": GROUP}]},
+            "workers": {"shipping": {"federatedCredentials": [{"issuer": "https://issuer.example", "subject": "it"}]}},
         },
     }
 
@@ -129,7 +135,8 @@ def test_nothing_is_left_to_do_whoever_looks(
 def test_change_is_previewed_as_it_is_then_made(beginning: Beginning) -> None:
     """Prevents a preview that is right about the beginning alone."""
     stack = beginning.stack
-    stack.set(tags={"team": "payments"}, certificates={"orders": {"dnsNames": ["orders.internal"]}, "billing": {}})
+    workers = {"orders": {"dnsNames": ["orders.internal"]}, "shipping": {}, "billing": {}}
+    stack.set(tags={"team": "payments"}, certificates=workers)
     preview = stack.run("preview", identity="nobody").check()
     assert preview.certificates("create") == {"billing"}
     up = stack.run("up").check()
@@ -152,9 +159,10 @@ def test_outputs_are_those_of_the_contract(beginning: Beginning) -> None:
         "ui",
         "cli",
         "orders",
+        "shipping",
     }
     assert {frozenset(facts) for facts in outputs["certificates"].values()} == {frozenset(FACTS)}
-    assert outputs["workerEnvs"].keys() == {"orders"}
+    assert outputs["workerEnvs"].keys() == {"orders", "shipping"}
     assert {purpose: set(vault) for purpose, vault in outputs["keyVaults"].items()} == {
         "authorities": {"name", "id", "uri"},
         "leaves": {"name", "id", "uri"},
@@ -169,5 +177,10 @@ def test_names_in_the_state_are_the_recorded_ones(beginning: Beginning) -> None:
     prefix = stack.urn("")
     urns = [resource["urn"] for resource in stack.export()["deployment"]["resources"]]
     assert len(urns) == len(set(urns))
-    found = [urn.removeprefix(prefix).replace(stack.name, "STACK") for urn in urns if "::default_" not in urn]
+    group = stack.azure.identities[GROUP]["objectId"]
+    found = [
+        urn.removeprefix(prefix).replace(stack.name, "STACK").replace(group, "GROUP")
+        for urn in urns
+        if "::default_" not in urn
+    ]
     assert sorted(found) == RECORDED_NAMES.read_text().splitlines()

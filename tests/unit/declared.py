@@ -5,19 +5,22 @@ resolved, outside of any `apply`, where a failing one could pass in silence.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import grpc
 import pulumi
 from google.protobuf.json_format import MessageToDict
 from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks, set_mocks, test
+from pydantic.alias_generators import to_camel
 
 PROJECT, STACK = "temporal-azure", "unit"
 SUBSCRIPTION = "0b1f6471-1bf0-4dda-aec3-111122223333"
 TENANT = "10000000-0000-0000-0000-000000000001"
+AUTHORITY = "https://login.microsoftonline.com"
 GROUP_ID = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/temporal"
 VERSION = "0123456789abcdef0123456789abcdef"
 
@@ -25,6 +28,28 @@ ARM_TYPES = {
     "azure-native:keyvault:Vault": "Microsoft.KeyVault/vaults",
     "azure-native:network:PrivateEndpoint": "Microsoft.Network/privateEndpoints",
 }
+
+
+GRAPH_OBJECT_ID = "00000000-aaaa-4000-8000-000000000003"
+DEPLOYER = "00000000-aaaa-4000-8000-000000000004"
+"""Who runs the program, in the directory."""
+
+
+def guid(text: str) -> str:
+    """The ID that Entra ID gives to what is called so."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, text))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Somebody:
+    """Who is in the directory; `kind` is `user`, `group` or `service principal`."""
+
+    kind: str
+    object_id: str
+    display_name: str
+    user_principal_name: str = ""
+    mail: str = ""
+    client_id: str = ""
 
 
 class _Refused(grpc.RpcError):
@@ -39,11 +64,12 @@ class _Refused(grpc.RpcError):
 
 
 class Azure(Mocks):
-    """Answers as Azure and our provider do; with a `refusal`, every question is answered with that."""
+    """Answers as Azure, Entra ID and our provider do; with a `refusal`, every question is answered with that."""
 
-    def __init__(self, refusal: str | None = None) -> None:
+    def __init__(self, refusal: str | None = None, directory: Sequence[Somebody] = ()) -> None:
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self._refusal = refusal
+        self._directory = directory
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         inputs = args.inputs
@@ -66,6 +92,21 @@ class Azure(Mocks):
                 return f"{scope}/providers/Microsoft.Insights/diagnosticSettings/{name}", dict(inputs)
             case "temporalazure:keyvault:Certificate":
                 return self._certificate(inputs)
+            case "temporalazure:keyvault:Secret":
+                identifier = f"{inputs['vaultUri']}secrets/{inputs['name']}"
+                found = {"secretId": f"{identifier}/{VERSION}", "versionlessId": identifier, "version": VERSION}
+                return identifier, {**inputs, **found}
+            case "azuread:index/application:Application":
+                object_id = guid(f"application {inputs['displayName']}")
+                identity = {"objectId": object_id, "clientId": guid(f"client {inputs['displayName']}")}
+                return f"/applications/{object_id}", {**inputs, **identity}
+            case "azuread:index/servicePrincipal:ServicePrincipal":
+                object_id = guid(f"principal {inputs['clientId']}")
+                return f"/servicePrincipals/{object_id}", {**inputs, "objectId": object_id}
+            case "azuread:index/applicationPassword:ApplicationPassword":
+                key_id = guid(f"password {inputs['displayName']}")
+                value = f"hunter2~{inputs['displayName']}"
+                return f"{inputs['applicationId']}/password/{key_id}", {**inputs, "keyId": key_id, "value": value}
         return None, dict(inputs)
 
     def call(self, args: MockCallArgs) -> Any:
@@ -74,10 +115,46 @@ class Azure(Mocks):
             raise _Refused(f"invocation of {args.token} returned an error: {self._refusal}")
         match args.token:
             case "temporalazure:index:getCaller":
-                return {"objectId": "caller", "tenantId": TENANT, "kind": "User"}
+                return {"objectId": "caller", "tenantId": TENANT, "kind": "User", "authority": AUTHORITY}
             case "temporalazure:keyvault:getDeletedVault":
                 return {"exists": args.args["name"] == "deleted"}
+            case "azuread:index/getClientConfig:getClientConfig":
+                return {"id": "config", "objectId": DEPLOYER, "clientId": "client", "tenantId": TENANT}
+            case "azuread:index/getServicePrincipal:getServicePrincipal":
+                return {**args.args, "id": GRAPH_OBJECT_ID, "objectId": GRAPH_OBJECT_ID}
+            case "azuread:index/getUsers:getUsers":
+                return self._found("user", args)
+            case "azuread:index/getGroups:getGroups":
+                return self._found("group", args)
+            case "azuread:index/getServicePrincipals:getServicePrincipals":
+                return self._found("service principal", args)
         return {}
+
+    def _found(self, kind: str, args: MockCallArgs) -> dict[str, Any]:
+        """Answer as azuread's data sources do, for which a name that two have is an error."""
+        [(argument, names)] = [(name, value) for name, value in args.args.items() if name != "ignoreMissing"]
+        assert args.args["ignoreMissing"], "without it azuread fails for whoever is missing"
+        attribute = _ATTRIBUTES[argument]
+        found: list[Somebody] = []
+        for name in names:
+            alike = [item for item in self._directory if item.kind == kind and _equal(getattr(item, attribute), name)]
+            if len(alike) > 1:
+                word = attribute.replace("_", " ")
+                raise _Refused(
+                    f"invocation of {args.token} returned an error: invoking {args.token}: 1 error occurred:\n"
+                    f'\t* More than one {kind} found with {word}: "{name}"\n\n'
+                )
+            found += alike
+        people = [
+            {to_camel(name): value for name, value in asdict(item).items() if name != "kind" and value}
+            for item in found
+        ]
+        return {
+            "id": "found",
+            "ignoreMissing": True,
+            {"user": "users", "group": "groups", "service principal": "servicePrincipals"}[kind]: people,
+            **{name: [getattr(item, attribute) for item in found] for name, attribute in _ATTRIBUTES.items()},
+        }
 
     def _certificate(self, inputs: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         vault, name, policy = inputs["vaultUri"], inputs["name"], inputs["policy"]
@@ -99,6 +176,19 @@ class Azure(Mocks):
             "secretId": None if policy["role"] == "authority" else f"{vault}secrets/{name}/{VERSION}",
         }
         return f"{vault}certificates/{name}", state
+
+
+_ATTRIBUTES = {
+    "objectIds": "object_id",
+    "displayNames": "display_name",
+    "userPrincipalNames": "user_principal_name",
+    "mails": "mail",
+    "clientIds": "client_id",
+}
+
+
+def _equal(one: str, other: str) -> bool:
+    return bool(one) and one.casefold() == other.casefold()
 
 
 @dataclass(frozen=True)
@@ -180,7 +270,7 @@ class Declared:
         return found
 
 
-def declare(program: Callable[[], Any], mocks: Azure | None = None) -> Declared:
+def declare(program: Callable[[], Any], mocks: Azure | None = None, *, preview: bool = False) -> Declared:
     """Run a program, and return what it declared; `program` returns outputs, which are resolved."""
     azure = mocks or Azure()
     monitor = _Monitor(azure)
@@ -191,6 +281,6 @@ def declare(program: Callable[[], Any], mocks: Azure | None = None) -> Declared:
         return pulumi.Output.from_input(program()).apply(resolved.append)
 
     with _loop_of_this_thread():
-        set_mocks(azure, project=PROJECT, stack=STACK, preview=False, monitor=monitor)
+        set_mocks(azure, project=PROJECT, stack=STACK, preview=preview, monitor=monitor)
         run()
     return Declared(tuple(item for _, item in sorted(monitor.registered.items())), azure.asked, resolved[0])

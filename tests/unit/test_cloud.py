@@ -6,7 +6,7 @@ import os
 import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -33,7 +33,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from cloud import CloudError, Endpoints, Identity, Principal, Session, discover
-from cloud.identity import STACK_SETTINGS, principal_of
+from cloud.identity import STACK_SETTINGS, claims_of, principal_of
 from pki import Role, to_pem
 from tests.certificates import authority_policy, issue, leaf_policy
 
@@ -48,6 +48,7 @@ CLOUD = Endpoints(
     resource_manager="https://management.azure.com",
     resource_manager_audience="https://management.core.windows.net",
     key_vault_suffix="vault.azure.net",
+    microsoft_graph="https://graph.microsoft.com",
 )
 
 
@@ -91,6 +92,7 @@ class Server:
             resource_manager=self.url,
             resource_manager_audience=f"{self.url}/manage",
             key_vault_suffix="vault.test",
+            microsoft_graph=f"{self.url}/graph",
         )
 
     def answers(self, path: str, answer: Any, status: int = 200) -> None:
@@ -306,7 +308,7 @@ async def _assertion(server: Server, variables: Mapping[str, str]) -> str:
     identity = Identity.found(APPLICATION | {"ARM_USE_OIDC": "true", "ARM_DISABLE_INSTANCE_DISCOVERY": "true"} | told)
     async with identity.credential(server.endpoints) as credential:
         token = await credential.get_token("https://vault.azure.net/.default")
-    assert principal_of(token.token).object_id == "caller"
+    assert principal_of(claims_of(token.token)).object_id == "caller"
     [asked] = [request for request in server.asked if request.path == TOKEN_PATH]
     assert asked.body["client_id"] == [CLIENT]
     return asked.body["client_assertion"][0]
@@ -403,7 +405,7 @@ async def test_a_secret_that_is_refused_is_said_by_entra(entra: Server) -> None:
 )
 def test_a_token_says_who_it_speaks_for(claims: dict[str, str], kind: str) -> None:
     """A role assignment with the wrong kind is refused, or looks for the principal for minutes."""
-    assert principal_of(_token(**claims)) == Principal("caller", TENANT, kind)
+    assert principal_of(claims_of(_token(**claims))) == Principal("caller", TENANT, kind)
 
 
 # Clouds
@@ -432,7 +434,7 @@ async def test_a_cloud_has_its_names(name: str, domain: str) -> None:
 async def test_each_cloud_has_addresses_of_its_own() -> None:
     """A token would be asked of the wrong cloud, or sent to it."""
     clouds = [await discover(name, None) for name in ("public", "usgovernment", "china")]
-    for name in ("authority", "resource_manager", "resource_manager_audience", "key_vault_suffix"):
+    for name in ("authority", "resource_manager", "resource_manager_audience", "key_vault_suffix", "microsoft_graph"):
         assert len({getattr(cloud, name) for cloud in clouds}) == 3
     assert all(cloud.authority.startswith("https://") and not cloud.authority.endswith("/") for cloud in clouds)
 
@@ -447,6 +449,7 @@ DESCRIPTION: dict[str, Any] = {
     "name": "Local",
     "authentication": {"loginEndpoint": "https://login.test/", "audiences": ["https://manage.test/", "https://other"]},
     "resourceManager": "https://manage.test/",
+    "microsoftGraphResourceId": "https://graph.test/",
     "suffixes": {"keyVaultDns": ".vault.test"},
 }
 METADATA = "/metadata/endpoints"
@@ -459,10 +462,19 @@ async def test_a_metadata_host_describes_its_cloud(server: Server) -> None:
         resource_manager="https://manage.test",
         resource_manager_audience="https://manage.test",
         key_vault_suffix="vault.test",
+        microsoft_graph="https://graph.test",
     )
     [asked] = server.asked
     assert asked.query == {"api-version": ["2022-09-01"]}
     assert "Authorization" not in asked.headers
+
+
+@pytest.mark.parametrize("told", [{}, {"microsoftGraphResourceId": None}, {"microsoftGraphResourceId": ""}])
+async def test_a_cloud_may_be_without_a_graph(server: Server, told: dict[str, Any]) -> None:
+    """Only sign-on needs one: a stack without it must not stop there."""
+    rest = {name: value for name, value in DESCRIPTION.items() if name != "microsoftGraphResourceId"}
+    server.answers(METADATA, rest | told)
+    assert (await discover("public", server.host)).microsoft_graph is None
 
 
 @pytest.mark.parametrize(
@@ -515,13 +527,41 @@ async def session(entra: Server) -> AsyncIterator[Session]:
 
 def _description_of(server: Server) -> dict[str, Any]:
     authentication = {"loginEndpoint": server.url, "audiences": [f"{server.url}/manage"]}
-    return DESCRIPTION | {"authentication": authentication, "resourceManager": server.url}
+    graph = f"{server.url}/graph/"
+    return DESCRIPTION | {
+        "authentication": authentication,
+        "resourceManager": server.url,
+        "microsoftGraphResourceId": graph,
+    }
 
 
 async def test_a_session_is_where_its_identity_says(entra: Server, session: Session) -> None:
     assert await session.principal() == Principal("caller", TENANT, "ServicePrincipal")
     [asked] = [request for request in entra.asked if request.path == TOKEN_PATH]
     assert asked.body["scope"][0].startswith(f"{entra.url}/manage/.default")
+
+
+async def test_the_directory_is_asked_for_a_token_of_its_own(entra: Server, session: Session) -> None:
+    """A token for Azure Resource Manager says nothing of permissions in the directory."""
+    claims = await session.directory_claims()
+    assert (claims["oid"], claims["tid"]) == ("caller", TENANT)
+    [asked] = [request for request in entra.asked if request.path == TOKEN_PATH]
+    assert asked.body["scope"][0].startswith(f"{entra.url}/graph/.default")
+
+
+async def test_another_tenants_directory_is_signed_in_to(entra: Server, session: Session) -> None:
+    """Sign-on may live in another tenant than the subscription."""
+    other = "30000000-0000-0000-0000-000000000003"
+    entra.routes[f"/{other}/oauth2/v2.0/token"] = entra.routes[TOKEN_PATH]
+    await session.directory_claims(other)
+    assert [request for request in entra.asked if request.path == TOKEN_PATH] == []
+    assert [request for request in entra.asked if request.path == f"/{other}/oauth2/v2.0/token"]
+
+
+async def test_a_cloud_without_a_graph_is_said_to_be(entra: Server) -> None:
+    session = Session(Identity.found({}), replace(entra.endpoints, microsoft_graph=None))
+    with pytest.raises(CloudError, match="microsoftGraphResourceId"):
+        await session.directory_claims()
 
 
 async def test_a_vault_has_one_client(session: Session) -> None:

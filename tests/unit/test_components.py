@@ -16,6 +16,7 @@ from components import (
     AUTHORITIES,
     EVERY_LEAF,
     LEAVES,
+    Access,
     KeyVault,
     KeyVaultArgs,
     MutualTls,
@@ -23,6 +24,7 @@ from components import (
     Principal,
     VaultPolicy,
     vault_name,
+    vault_names,
 )
 from components.access import VaultRole, assign
 from pki import IssuancePolicy, Role
@@ -97,23 +99,29 @@ LEAF_SETTINGS = {
 }
 
 
-def _policy(provider: pulumi.ProviderResource, **changes: Any) -> VaultPolicy:
-    policy = VaultPolicy(
+def _policy(provider: pulumi.ProviderResource, access: Access, protection: Protection | None) -> VaultPolicy:
+    return VaultPolicy(
         resource_group_name="temporal",
         location="westeurope",
         tenant_id=TENANT,
         subscription_id=SUBSCRIPTION,
-        protection=Protection(),
-        deployers=(CALLER,),
-        manage_access=True,
+        protection=protection or Protection(),
+        access=access,
         tags=TAGS,
         provider=provider,
     )
-    return replace(policy, **changes)
 
 
-def vault(*, recover: bool = False, azure: Azure | None = None, **changes: Any) -> Declared:
+def vault(
+    *,
+    recover: bool = False,
+    azure: Azure | None = None,
+    protection: Protection | None = None,
+    deployers: Sequence[Principal] = (CALLER,),
+    manage: bool = True,
+) -> Declared:
     """Declare one vault, for leaves."""
+    access = Access(deployers, {}, manage)
 
     def program() -> dict[str, Any]:
         declared = KeyVault(
@@ -122,7 +130,7 @@ def vault(*, recover: bool = False, azure: Azure | None = None, **changes: Any) 
                 vault_name=VAULTS[LEAVES],
                 recover=recover,
                 deployer_roles=(VaultRole.CERTIFICATES_OFFICER,),
-                policy=_policy(KeyVaultProvider("temporalazure", {}), **changes),
+                policy=_policy(KeyVaultProvider("temporalazure", {}), access, protection),
             ),
         )
         return {"id": declared.id, "name": declared.name, "uri": declared.uri}
@@ -131,9 +139,15 @@ def vault(*, recover: bool = False, azure: Azure | None = None, **changes: Any) 
 
 
 def mutual_tls(
-    *, readers: Mapping[str, Sequence[Principal]] | None = None, recovered: Sequence[str] = (), **changes: Any
+    *,
+    deployers: Sequence[Principal] = (CALLER,),
+    readers: Mapping[str, Sequence[Principal]] | None = None,
+    manage: bool = True,
+    recovered: Sequence[str] = (),
+    protection: Protection | None = None,
 ) -> Declared:
     """Declare everything."""
+    access = Access(deployers, {EVERY_LEAF: (CALLER,)} if readers is None else readers, manage)
 
     def program() -> dict[str, Any]:
         declared = MutualTls(
@@ -141,10 +155,9 @@ def mutual_tls(
             MutualTlsArgs(
                 vault_names=VAULTS,
                 recovered_vaults=recovered,
-                vault_policy=_policy(KeyVaultProvider("temporalazure", {}), **changes),
+                vault_policy=_policy(KeyVaultProvider("temporalazure", {}), access, protection),
                 authorities=AUTHORITY_SETTINGS,
                 leaves=LEAF_SETTINGS,
-                readers={EVERY_LEAF: (CALLER,)} if readers is None else readers,
             ),
         )
         return {
@@ -297,7 +310,7 @@ def test_a_deleted_vault_is_recovered_and_a_living_one_is_left() -> None:
 
 def test_only_the_deleted_vault_is_recovered() -> None:
     """`recover` fails where there is nothing to recover."""
-    declared = mutual_tls(recovered=[LEAVES])
+    declared = mutual_tls(recovered=[VAULTS[LEAVES], "of another stack"])
     modes = {item.name: item.inputs["properties"].get("createMode") for item in declared.of_type("keyvault:Vault")}
     assert modes == {AUTHORITIES: None, LEAVES: "recover"}
 
@@ -385,6 +398,15 @@ def test_a_vaults_name_stays() -> None:
     assert vault_name("leaf", *identity) == "temporal-leaf-5uc7wlvo65"
 
 
+def test_each_vault_of_a_stack_has_its_own_name() -> None:
+    """Authorities' keys would lie where readers of leaves may look."""
+    identity = (TENANT, SUBSCRIPTION, "temporal-azure", "dev", "1")
+    assert vault_names(*identity) == {
+        AUTHORITIES: vault_name("ca", *identity),
+        LEAVES: vault_name("leaf", *identity),
+    }
+
+
 def test_whatever_sets_stacks_apart_sets_their_vaults_apart() -> None:
     """Names are global in Azure: two stacks would meet in one vault."""
     identity = [TENANT, SUBSCRIPTION, "temporal-azure", "dev", "1"]
@@ -395,6 +417,40 @@ def test_whatever_sets_stacks_apart_sets_their_vaults_apart() -> None:
 
 
 # Who may do what
+
+
+@dataclass(frozen=True)
+class Named:
+    id: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    deployers: Sequence[Named] = ()
+    readers: Mapping[str, Sequence[Named]] = field(default_factory=dict)
+    manage: bool = True
+
+
+ANNE, CREW = Named("a", "User"), Named("c", "Group")
+FIRST = replace(CALLER, object_id="me")
+PEOPLE = [Principal("a", "User"), Principal("c", "Group")]
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        (Settings(), Access([FIRST], {EVERY_LEAF: [FIRST]})),
+        (Settings(deployers=(ANNE, CREW)), Access(PEOPLE, {EVERY_LEAF: [FIRST]})),
+        (Settings(readers={"ui": (ANNE, CREW)}), Access([FIRST], {"ui": PEOPLE})),
+        (Settings(readers={"ui": (), "*": (CREW,)}), Access([FIRST], {"ui": [FIRST], EVERY_LEAF: PEOPLE[1:]})),
+        (Settings(manage=False), Access([FIRST], {}, manage=False)),
+        (Settings((ANNE, CREW), {"ui": (ANNE,)}, manage=False), Access(PEOPLE, {}, manage=False)),
+    ],
+)
+def test_the_caller_stands_in_where_nobody_is_named(named: Settings, expected: Access) -> None:
+    """Who is named is left out, or whoever happens to run this is given a right beside those who are named."""
+    assert Access.resolved(named, replace(FIRST, first_caller=False)) == expected
 
 
 def test_a_deployer_has_exactly_what_issuing_needs() -> None:
@@ -503,7 +559,7 @@ def test_an_assignments_name_does_not_depend_on_case() -> None:
 
 def test_without_the_right_to_assign_roles_are_looked_for_instead() -> None:
     """Whoever may not assign would fail; whoever lacks a role would find out at the first certificate."""
-    declared = mutual_tls(manage_access=False, deployers=(ALICE, TEAM), readers={EVERY_LEAF: (ROBOT,), "ui": (ROBOT,)})
+    declared = mutual_tls(manage=False, deployers=(ALICE, TEAM), readers={})
     assert declared.of_type(":RoleAssignment") == []
     questions = [arguments for token, arguments in declared.asked if token == "temporalazure:index:checkAccess"]
     assert sorted(questions, key=lambda question: question["scope"]) == [
@@ -524,14 +580,14 @@ def test_without_the_right_to_assign_roles_are_looked_for_instead() -> None:
 
 def test_a_caller_who_is_not_named_is_not_looked_for() -> None:
     """The caller is no input of the next run: a colleague without roles may still preview."""
-    declared = vault(manage_access=False, deployers=(CALLER,))
+    declared = vault(manage=False, deployers=(CALLER,))
     [(_, arguments)] = declared.asked
     assert arguments["objectIds"] == []
 
 
 def test_a_missing_role_stops_what_needs_the_vault() -> None:
     with pytest.raises(pulumi.RunError, match="has no role Key Vault Crypto User"):
-        vault(azure=Azure(refusal="It has no role Key Vault Crypto User."), manage_access=False, deployers=(ALICE,))
+        vault(azure=Azure(refusal="It has no role Key Vault Crypto User."), manage=False, deployers=(ALICE,))
 
 
 def test_with_the_right_to_assign_nobody_is_asked() -> None:

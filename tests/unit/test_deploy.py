@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,8 @@ from pki import to_pem
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 SERVER_NAME = "temporal.internal"
+CLIENT_SECRETS = {"ui": "hunter2~ui", "orders": "hunter2~orders"}
+SECRETS_END = NOW + timedelta(days=100)
 CONSUMERS = ("server", "ui", "cli", "workers/orders")
 LEAVES = {"server": "cluster", "ui": "ui", "cli": "cli", "workers/orders": "orders"}
 ROOT = "/etc/temporal"
@@ -101,15 +104,58 @@ class Issuer:
 INTERNODE, CLIENTS, STRANGER = Issuer("internode"), Issuer("clients"), Issuer("stranger")
 
 
+@dataclass(frozen=True)
+class SignOn:
+    """Sign-on as the program's outputs have it."""
+
+    issuer: str = "https://login.example/tenant/v2.0"
+    keys_url: str = "https://login.example/tenant/discovery/v2.0/keys"
+    client_id: str = "client"
+    client_secret: str = CLIENT_SECRETS["ui"]
+    scopes: str = "openid,client/default"
+    token_scope: str = "api://client/.default"
+    ui_url: str = "http://localhost:8080"
+    callback_url: str = "http://localhost:8080/auth/sso/callback"
+    worker_variables: Mapping[str, Mapping[str, str]] = field(
+        default_factory=lambda: {
+            "orders": {
+                "AZURE_AUTHORITY_HOST": "https://login.example",
+                "AZURE_TENANT_ID": "tenant",
+                "AZURE_CLIENT_ID": "orders",
+                "AZURE_CLIENT_SECRET": CLIENT_SECRETS["orders"],
+            }
+        }
+    )
+
+
+def _sign_on_facts() -> dict[str, Any]:
+    def secret(name: str) -> dict[str, Any]:
+        return {
+            "notAfter": f"{SECRETS_END:%Y-%m-%dT%H:%M:%SZ}",
+            "renewBeforeDays": 90,
+            "secretId": f"https://leaves.example/secrets/{name}-client-secret/1",
+        }
+
+    return {
+        "tenantId": "tenant",
+        "clientId": "client",
+        "roles": {"default:read": "1"},
+        "clientSecret": secret("ui"),
+        "workers": {"orders": {"clientId": "orders", "objectId": "1", "clientSecret": secret("orders")}},
+    }
+
+
 class Stack:
     """The outputs and keys of a stack in order, for tests to spoil."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, sign_on: bool = True) -> None:
         self.keys = {
             "cluster": INTERNODE.issue("cluster", dns_names=(SERVER_NAME,)),
             **{name: CLIENTS.issue(name) for name in ("ui", "cli", "orders")},
         }
-        deployment = Deployment(internode_authority="internode", client_authorities=("clients",))
+        deployment = Deployment(
+            internode_authority="internode", client_authorities=("clients",), sign_on=SignOn() if sign_on else None
+        )
         self.raw: dict[str, Any] = {
             "serverEnv": server_environment(deployment),
             "internalFrontendEnv": internal_frontend_environment(deployment),
@@ -124,6 +170,8 @@ class Stack:
             },
             "caBundles": {"internode": [to_pem(INTERNODE.certificate)], "clients": [to_pem(CLIENTS.certificate)]},
             "keyVaults": {"leaves": {"name": "leaves", "id": "/vaults/leaves", "uri": "https://leaves.example/"}},
+            "signOn": _sign_on_facts() if sign_on else {},
+            "temporalCloud": {},
         }
         for name, authority in (("internode-1", INTERNODE), ("clients-1", CLIENTS)):
             self.raw["certificates"][name] = _certificate(name, authority.certificate, None)
@@ -140,8 +188,8 @@ class Stack:
     def problems(self, now: datetime = NOW) -> list[Problem]:
         return problems(self.outputs, self.keys, CONSUMERS, now)
 
-    def compose(self, *, inline: bool = False) -> dict[str, Mapping[str, bytes]]:
-        return compose(self.outputs, self.keys, ROOT, inline=inline)
+    def compose(self, *, inline: bool = False, https_trust: bytes | None = None) -> dict[str, Mapping[str, bytes]]:
+        return compose(self.outputs, self.keys, ROOT, inline=inline, https_trust=https_trust)
 
 
 def _certificate(name: str, certificate: x509.Certificate, issuer: Issuer | None) -> dict[str, Any]:
@@ -164,14 +212,30 @@ def sound() -> Stack:
 @pytest.fixture
 def stack(sound: Stack) -> Stack:
     """A copy of a stack in order."""
-    copied = copy.copy(sound)
-    copied.raw, copied.keys = copy.deepcopy(sound.raw), dict(sound.keys)
+    return _copied(sound)
+
+
+@pytest.fixture(scope="module")
+def sound_without_sign_on() -> Stack:
+    return Stack(sign_on=False)
+
+
+@pytest.fixture
+def stack_without_sign_on(sound_without_sign_on: Stack) -> Stack:
+    return _copied(sound_without_sign_on)
+
+
+def _copied(stack: Stack) -> Stack:
+    copied = copy.copy(stack)
+    copied.raw, copied.keys = copy.deepcopy(stack.raw), dict(stack.keys)
     return copied
 
 
 def key_material(stack: Stack) -> list[bytes]:
-    """What must not be seen of the private keys, in every form that could carry it."""
-    found = []
+    """What must not be seen of the private keys and client secrets, in every form that could carry it."""
+    found = [
+        form for secret in CLIENT_SECRETS.values() for form in (secret.encode(), base64.b64encode(secret.encode()))
+    ]
     for secret in stack.keys.values():
         assert isinstance(secret.private_key, ec.EllipticCurvePrivateKey)
         number = secret.private_key.private_numbers().private_value
@@ -264,6 +328,19 @@ def test_inline_carries_the_same_pem_in_the_variables(stack: Stack) -> None:
         for content in inline[name].values():
             assert b"_KEY=/" not in content
             assert b"_KEY_PATH" not in content
+
+
+def test_trust_for_https_lies_beside_what_else_a_consumer_has(stack: Stack) -> None:
+    """Behind a proxy nobody could sign in; or Temporal's own authorities would be trusted for every web site."""
+    pem = to_pem(STRANGER.certificate).encode()
+    files, without = stack.compose(https_trust=pem), stack.compose()
+    for name, content in files.items():
+        assert content["https.crt"] == pem
+        assert content.keys() - without[name].keys() == {"https.crt"}
+        for file in [file for file in content if file.endswith(".env")]:
+            added = sourced(content[file]).items() - sourced(without[name][file]).items()
+            path = f"{ROOT}/{name}/https.crt"
+            assert added == {("SSL_CERT_FILE", path), ("REQUESTS_CA_BUNDLE", path)}
 
 
 def test_the_same_outputs_and_keys_give_the_same_bytes(stack: Stack) -> None:
@@ -491,6 +568,41 @@ SPOILED: dict[str, tuple[Callable[[Stack], None], str, str]] = {
         "caBundles has no authority other",
     ),
     "nobody trusted": (_set("caBundles", "clients", to=[]), "server", "caBundles has no authority clients"),
+    "no audience": (
+        _set("serverEnv", "TEMPORAL_JWT_AUDIENCE", to=""),
+        "server",
+        "TEMPORAL_JWT_AUDIENCE is empty in server.env",
+    ),
+    "no authorizer": (
+        _set("internalFrontendEnv", "TEMPORAL_AUTH_AUTHORIZER", to=None),
+        "server",
+        "TEMPORAL_AUTH_AUTHORIZER is missing in internal-frontend.env",
+    ),
+    "no client secret": (
+        _set("uiEnv", "TEMPORAL_AUTH_CLIENT_SECRET", to=None),
+        "ui",
+        "TEMPORAL_AUTH_CLIENT_SECRET is missing in ui.env",
+    ),
+    "no identity": (
+        _set("workerEnvs", "orders", "AZURE_CLIENT_ID", to=None),
+        "workers/orders",
+        "AZURE_CLIENT_ID is missing in worker.env",
+    ),
+    "no client secret of a worker": (
+        _set("workerEnvs", "orders", "AZURE_CLIENT_SECRET", to=None),
+        "workers/orders",
+        "AZURE_CLIENT_SECRET is missing in worker.env",
+    ),
+    "no token scope": (
+        _set("workerEnvs", "orders", "TEMPORAL_TOKEN_SCOPE", to=""),
+        "workers/orders",
+        "TEMPORAL_TOKEN_SCOPE is empty in worker.env",
+    ),
+    "client secret that no file can carry": (
+        _set("uiEnv", "TEMPORAL_AUTH_CLIENT_SECRET", to="hunter2's"),
+        "ui",
+        "TEMPORAL_AUTH_CLIENT_SECRET in ui.env has a single quote",
+    ),
     "no server.yaml": (_set("serverConfig", to=" \n"), "server", "the output serverConfig is empty"),
     "no dynamicconfig.yaml": (_set("dynamicConfig", to=""), "server", "the output dynamicConfig is empty"),
 }
@@ -504,6 +616,34 @@ def test_each_thing_that_is_wrong_is_found_before_anything_is_written(stack: Sta
     found = [problem for problem in stack.problems() if problem.consumer == consumer]
     assert any(re.search(said, str(problem)) for problem in found), stack.problems()
     assert all(problem.consequence and problem.fix for problem in found)
+    assert "hunter2" not in str(stack.problems())
+
+
+def test_without_sign_on_nothing_of_it_is_missed(stack_without_sign_on: Stack) -> None:
+    """A stack that decided against it could not be deployed; but that decision has to reach the server."""
+    assert stack_without_sign_on.outputs.sign_on.client_secrets == {}
+    assert stack_without_sign_on.problems() == []
+    _set("serverEnv", "TEMPORAL_ALLOW_NO_AUTH", to=None)(stack_without_sign_on)
+    [problem] = stack_without_sign_on.problems()
+    assert "TEMPORAL_ALLOW_NO_AUTH is missing in server.env" in str(problem)
+
+
+def test_a_worker_needs_a_secret_only_where_it_has_one(stack: Stack) -> None:
+    """A worker with a federated credential or a managed identity could not be deployed."""
+    _set("workerEnvs", "orders", "AZURE_CLIENT_SECRET", to=None)(stack)
+    _set("signOn", "workers", "orders", "clientSecret", to=None)(stack)
+    assert stack.problems() == []
+    _set("workerEnvs", "orders", "AZURE_CLIENT_ID", to=None)(stack)
+    assert "AZURE_CLIENT_ID is missing" in str(stack.problems())
+
+
+def test_outputs_say_whether_there_is_sign_on(stack: Stack) -> None:
+    """Outputs of an older program would pass for those of a stack without sign-on: nothing of it would be missed."""
+    assert stack.outputs.sign_on.client_secrets.keys() == {"ui", "orders"}
+    assert stack.outputs.sign_on.client_id == "client"
+    del stack.raw["signOn"]
+    with pytest.raises(DeployError, match="signOn: Field required"):
+        stack.outputs  # noqa: B018
 
 
 def test_a_third_trusted_generation_has_no_place_at_the_server(stack: Stack) -> None:
@@ -543,6 +683,26 @@ def test_what_ends_soon_is_a_warning_and_no_problem(stack: Stack) -> None:
     assert stack.problems(window) == []
     later = warnings(stack.outputs, authority.not_valid_after_utc - timedelta(days=179))
     assert any(warning.startswith("clients-1 ends on") and "not renewed by itself" in warning for warning in later)
+
+
+def test_a_client_secret_that_ends_soon_is_a_warning(stack: Stack) -> None:
+    """People are sent back to the sign-in page one day, and a worker is refused, and nobody was told."""
+    soon = SECRETS_END - timedelta(days=30)
+    _set("signOn", "workers", "orders", "clientSecret", "notAfter", to="2999-01-01T00:00:00Z")(stack)
+
+    def told(now: datetime) -> list[str]:
+        return [warning for warning in warnings(stack.outputs, now) if "client secret" in warning]
+
+    assert told(soon - timedelta(seconds=1)) == []
+    assert told(soon) == [
+        f"ui's client secret ends on {SECRETS_END:%Y-%m-%d}. `make up` makes another; then restart ui."
+    ]
+    assert told(SECRETS_END) == [
+        f"ui's client secret ended on {SECRETS_END:%Y-%m-%d}. `make up` makes another; then restart ui."
+    ]
+    _set("signOn", "clientSecret", "renewBeforeDays", to=5)(stack)
+    assert told(SECRETS_END - timedelta(days=6)) == [], "`make up` would make no other yet"
+    assert len(told(SECRETS_END - timedelta(days=5))) == 1
 
 
 # Directories
@@ -983,6 +1143,40 @@ def test_inline_leaves_no_key_file_and_says_what_remains(project: Project) -> No
     )
 
 
+def test_trust_for_https_is_certificates_and_nothing_else(project: Project, tmp_path: Path) -> None:
+    """A proxy's own file may hold its key: each consumer would get it."""
+    file = tmp_path / "proxy.pem"
+    proxy = STRANGER.issue("proxy")
+    file.write_bytes(b"# The proxy's\n" + proxy.private_key_pem + to_pem(proxy.certificate).encode())
+    assert project.run("write", "--https-trust", str(file)).exit_code == 0
+    for name in CONSUMERS:
+        assert (project.deployed / name / "https.crt").read_bytes() == to_pem(proxy.certificate).encode()
+    assert project.run("write").exit_code == 0
+    assert not list(project.deployed.rglob("https.crt"))
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "said"),
+    [
+        (b"no certificate", (), "holds no certificates in PEM"),
+        (b"", (), "holds no certificates in PEM"),
+        (None, (), "does not exist"),
+        (to_pem(STRANGER.certificate).encode(), ("--inline",), "--inline is for want of mounts"),
+    ],
+)
+def test_trust_for_https_that_would_be_none_is_refused(
+    project: Project, tmp_path: Path, content: bytes | None, options: tuple[str, ...], said: str
+) -> None:
+    """A consumer would trust nobody, or look for a file that is not there."""
+    file = tmp_path / "p.pem"
+    if content is not None:
+        file.write_bytes(content)
+    result = project.run("write", "--https-trust", str(file), *options)
+    assert result.exit_code == 2
+    assert said in " ".join(re.sub(r"[│╭╮╰╯─\n]+", " ", result.stderr).split())
+    assert not project.deployed.exists()
+
+
 def test_the_engine_is_asked_once_and_nothing_is_selected(project: Project) -> None:
     """Whoever deploys one stack would find it selected for the next `pulumi destroy`."""
     project.run("write")
@@ -1064,3 +1258,40 @@ def test_the_stacks_file_says_how_to_sign_in(tmp_path: Path) -> None:
     file.write_text("- nothing\n")
     with pytest.raises(DeployError, match="not a stack's file"):
         sign_in_settings(file)
+
+
+# Sign-on in the summary
+
+
+@pytest.fixture
+def signed_on(stack: Stack, base: Path) -> Stack:
+    stack.raw["signOn"] = {"clientId": "11111111-2222-3333-4444-555555555555"}
+    stack.raw["uiEnv"]["TEMPORAL_AUTH_CALLBACK_URL"] = "https://temporal.example.com/auth/sso/callback"
+    directory.write(base, stack.compose())
+    return stack
+
+
+def test_the_summary_says_how_to_sign_in(signed_on: Stack, base: Path) -> None:
+    """People would have the files of sign-on, and no idea where it is, or how the CLI gets a token."""
+    steps = "\n".join(summarise(signed_on.outputs, "dev", base, NOW).next)
+    assert re.search(
+        r"/ui/ui\.env; temporal-ui-server .*start\) .* https://temporal\.example\.com$", steps, re.MULTILINE
+    )
+    wanted = "az account get-access-token --scope 11111111-2222-3333-4444-555555555555/default"
+    assert f"export TEMPORAL_API_KEY=$({wanted} --query accessToken --output tsv)" in steps
+    assert "orders/worker.env; python examples/python/worker.py)" in steps
+
+
+def test_the_summary_has_the_token_command_that_it_is_given(signed_on: Stack, base: Path) -> None:
+    """Where the Azure CLI has no account, nobody would get a token with it."""
+    steps = "\n".join(summarise(signed_on.outputs, "dev", base, NOW, token_command="make token").next)
+    assert "export TEMPORAL_API_KEY=$(make token)" in steps
+    assert "az account" not in steps
+
+
+def test_the_summary_of_a_stack_without_sign_on_speaks_of_none(signed_on: Stack, base: Path) -> None:
+    """Somebody would look for a sign-in page that does not exist."""
+    signed_on.raw["signOn"] = {}
+    steps = "\n".join(summarise(signed_on.outputs, "dev", base, NOW).next)
+    assert "orders/worker.env; python worker.py)" in steps
+    assert not re.search("TOKEN|API_KEY|sign in", steps)

@@ -2,9 +2,13 @@
 
 import base64
 import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from azure.identity._constants import EnvironmentVariables
 from temporalio.envconfig import ClientConfigProfile
 
 from environment import (
@@ -14,6 +18,7 @@ from environment import (
     AuthorityBundle,
     AuthoritySlot,
     Certificate,
+    Consumer,
     Deployment,
     Document,
     Environment,
@@ -25,13 +30,42 @@ from environment import (
     relocated,
     server_config,
     server_environment,
+    trusting,
     ui_environment,
     worker,
     worker_environment,
 )
 from tests import temporal_sources
 
+TENANT = "https://login.microsoftonline.com/10000000-0000-0000-0000-000000000001"
 DEPLOYMENT = Deployment(internode_authority="internode", client_authorities=("clients",), namespace="payments")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignOn:
+    """Sign-on whose values are texts; an engine's outputs stand in the same places."""
+
+    issuer: str = f"{TENANT}/v2.0"
+    keys_url: str = f"{TENANT}/discovery/v2.0/keys"
+    client_id: Any = "c11e47"
+    client_secret: Any = "hunter2"
+    scopes: Any = "openid,profile,email,offline_access,c11e47/default"
+    token_scope: Any = "api://c11e47/.default"
+    ui_url: str = "https://temporal.example.com/ui"
+    callback_url: str = "https://temporal.example.com/ui/auth/sso/callback"
+    worker_variables: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=lambda: {
+            "orders": {
+                "AZURE_AUTHORITY_HOST": "https://login.microsoftonline.com",
+                "AZURE_TENANT_ID": "7e4a47",
+                "AZURE_CLIENT_ID": "0de45",
+                "AZURE_CLIENT_SECRET": "hunter3",
+            }
+        }
+    )
+
+
+SIGN_ON = replace(DEPLOYMENT, sign_on=SignOn())
 
 SERVER_ENVIRONMENT = {
     "TEMPORAL_SERVICES": "frontend,history,matching,worker",
@@ -83,6 +117,40 @@ WORKER_ENVIRONMENT = CLI_ENVIRONMENT | {
     "TEMPORAL_TLS_CLIENT_KEY_PATH": "workers/orders/orders.key",
     "TEMPORAL_TLS_SERVER_CA_CERT_PATH": "workers/orders/ca/internode.pem",
 }
+SERVER_SIGN_ON = {
+    "TEMPORAL_AUTH_AUTHORIZER": "default",
+    "TEMPORAL_AUTH_CLAIM_MAPPER": "default",
+    "TEMPORAL_JWT_KEY_SOURCE1": f"{TENANT}/discovery/v2.0/keys",
+    "TEMPORAL_JWT_KEY_REFRESH": "1m",
+    "TEMPORAL_JWT_PERMISSIONS_CLAIM": "roles",
+    "TEMPORAL_JWT_AUDIENCE": "c11e47",
+}
+UI_SIGN_ON = {
+    "TEMPORAL_AUTH_ENABLED": "true",
+    "TEMPORAL_AUTH_TYPE": "oidc",
+    "TEMPORAL_AUTH_LABEL": "Entra ID",
+    "TEMPORAL_AUTH_PROVIDER_URL": f"{TENANT}/v2.0",
+    "TEMPORAL_AUTH_ISSUER_URL": f"{TENANT}/v2.0",
+    "TEMPORAL_AUTH_CLIENT_ID": "c11e47",
+    "TEMPORAL_AUTH_CLIENT_SECRET": "hunter2",
+    "TEMPORAL_AUTH_CALLBACK_URL": "https://temporal.example.com/ui/auth/sso/callback",
+    "TEMPORAL_AUTH_SCOPES": "openid,profile,email,offline_access,c11e47/default",
+    "TEMPORAL_CORS_ORIGINS": "https://temporal.example.com",
+    "TEMPORAL_CSRF_COOKIE_INSECURE": "false",
+}
+WORKER_SIGN_ON = {
+    "TEMPORAL_TOKEN_SCOPE": "api://c11e47/.default",
+    "AZURE_AUTHORITY_HOST": "https://login.microsoftonline.com",
+    "AZURE_TENANT_ID": "7e4a47",
+    "AZURE_CLIENT_ID": "0de45",
+    "AZURE_CLIENT_SECRET": "hunter3",
+}
+
+
+def with_sign_on(environment: Mapping[str, str], added: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name != "TEMPORAL_ALLOW_NO_AUTH"} | dict(added)
+
+
 ENVIRONMENTS = {
     "server": (server_environment(DEPLOYMENT), SERVER_ENVIRONMENT),
     "internal-frontend": (internal_frontend_environment(DEPLOYMENT), INTERNAL_FRONTEND_ENVIRONMENT),
@@ -90,6 +158,18 @@ ENVIRONMENTS = {
     "cli": (cli_environment(DEPLOYMENT), CLI_ENVIRONMENT),
     "worker": (worker_environment(DEPLOYMENT, "orders"), WORKER_ENVIRONMENT),
 }
+SIGN_ON_ENVIRONMENTS = {
+    "server": (server_environment(SIGN_ON), with_sign_on(SERVER_ENVIRONMENT, SERVER_SIGN_ON)),
+    "internal-frontend": (
+        internal_frontend_environment(SIGN_ON),
+        with_sign_on(INTERNAL_FRONTEND_ENVIRONMENT, SERVER_SIGN_ON),
+    ),
+    "ui": (ui_environment(SIGN_ON), with_sign_on(UI_ENVIRONMENT, UI_SIGN_ON)),
+    "cli": (cli_environment(SIGN_ON), CLI_ENVIRONMENT),
+    "worker": (worker_environment(SIGN_ON, "orders"), with_sign_on(WORKER_ENVIRONMENT, WORKER_SIGN_ON)),
+}
+ALL_ENVIRONMENTS = [*ENVIRONMENTS.values(), *SIGN_ON_ENVIRONMENTS.values()]
+ALL_NAMES = [*ENVIRONMENTS, *(f"{name} with sign-on" for name in SIGN_ON_ENVIRONMENTS)]
 
 
 def template_variables(template: str) -> set[str]:
@@ -103,7 +183,7 @@ def server_variables() -> set[str]:
     options = (source / "common/config/loader.go").read_text() + (source / "cmd/server/main.go").read_text()
     return (
         template_variables(official)
-        | template_variables(server_config(DEPLOYMENT))
+        | template_variables(server_config(SIGN_ON))
         | set(re.findall(r'"(TEMPORAL_\w+)"', options))
     )
 
@@ -117,19 +197,43 @@ def profile(environment: Environment) -> ClientConfigProfile:
     return ClientConfigProfile.load(disable_file=True, override_env_vars=environment)
 
 
-@pytest.mark.parametrize(("actual", "expected"), ENVIRONMENTS.values(), ids=ENVIRONMENTS)
+def sdk_variables(environment: Environment) -> dict[str, str]:
+    """What is left for the SDK, without what azure-identity and the worker's own code read."""
+    return {name: value for name, value in environment.items() if name not in WORKER_SIGN_ON}
+
+
+@pytest.mark.parametrize(("actual", "expected"), ALL_ENVIRONMENTS, ids=ALL_NAMES)
 def test_variables_are_exactly_these(actual: dict[str, str], expected: dict[str, str]) -> None:
     """Somebody's deployment reads these names: one that changes by accident turns something off there."""
     assert actual == expected
 
 
 @pytest.mark.parametrize("name", ["server", "internal-frontend"])
-def test_server_reads_every_variable(name: str) -> None:
+@pytest.mark.parametrize("environments", [ENVIRONMENTS, SIGN_ON_ENVIRONMENTS], ids=["mutual TLS", "sign-on"])
+def test_server_reads_every_variable(environments: dict[str, tuple[dict[str, str], object]], name: str) -> None:
     """A misspelt variable is ignored, and what it was to turn on stays off."""
-    environment, _ = ENVIRONMENTS[name]
+    environment, _ = environments[name]
     inline = inlined(environment, lambda path: b"")
 
     assert environment.keys() | inline.keys() <= server_variables()
+
+
+def test_audience_is_read_by_our_server_config_alone() -> None:
+    """The official template knows no audience: with it, tokens of every other application would be accepted."""
+    official = (temporal_sources.server() / "common/config/config_template_embedded.yaml").read_text()
+
+    assert "TEMPORAL_JWT_AUDIENCE" not in template_variables(official)
+    assert "TEMPORAL_JWT_AUDIENCE" in template_variables(server_config(SIGN_ON))
+
+
+@pytest.mark.parametrize("variable", ["AUTH_AUTHORIZER", "AUTH_CLAIM_MAPPER", "JWT_KEY_SOURCE1", "JWT_AUDIENCE"])
+def test_server_config_does_not_render_without_what_sign_on_needs(variable: str) -> None:
+    """The server would start, and take strangers' tokens, or every client certificate, for an administrator's."""
+    needed = f'(env "TEMPORAL_{variable}")'
+    refusals = [line for line in server_config(SIGN_ON).splitlines() if "fail" in line and f"not {needed}" in line]
+
+    assert len(refusals) == 1
+    assert f"not {needed}" not in server_config(DEPLOYMENT)
 
 
 def test_server_config_reads_every_variable_of_the_official_template() -> None:
@@ -147,25 +251,93 @@ def test_server_config_reads_every_variable_of_the_official_template() -> None:
 
 def test_ui_reads_every_variable() -> None:
     """The UI verifies nobody unless told to, in a variable that it knows."""
-    environment, _ = ENVIRONMENTS["ui"]
-
-    assert environment.keys() | inlined(environment, lambda path: b"").keys() <= ui_variables()
+    for environment, _ in (ENVIRONMENTS["ui"], SIGN_ON_ENVIRONMENTS["ui"]):
+        assert environment.keys() | inlined(environment, lambda path: b"").keys() <= ui_variables()
 
 
 @pytest.mark.parametrize("name", ["cli", "worker"])
 def test_sdk_reads_every_variable(name: str) -> None:
     """Whichever variable is taken away, the SDK sees another configuration: it reads each of them."""
-    environment, _ = ENVIRONMENTS[name]
+    environment = sdk_variables(SIGN_ON_ENVIRONMENTS[name][0])
     for variants in (environment, inlined(environment, str.encode)):
         for variable in variants:
             rest = {other: value for other, value in variants.items() if other != variable}
             assert profile(rest) != profile(variants), variable
 
 
+def test_worker_signs_in_with_what_azure_identity_reads() -> None:
+    """A misspelt variable is ignored, and the worker signs in as somebody else, or not at all."""
+    read = {value for value in vars(EnvironmentVariables).values() if isinstance(value, str)}
+    environment, _ = SIGN_ON_ENVIRONMENTS["worker"]
+
+    assert {name for name in environment if name.startswith("AZURE_")} <= read
+    example = (temporal_sources.TOOLS.parents[1] / "examples/python/temporal_token.py").read_text()
+    assert 'environ.get("TEMPORAL_TOKEN_SCOPE")' in example
+
+
+def test_worker_without_an_identity_is_told_none() -> None:
+    """Another worker's secret would be in its environment."""
+    environment = worker_environment(SIGN_ON, "billing")
+
+    assert sdk_variables(environment).keys() == CLI_ENVIRONMENT.keys()
+    assert environment["TEMPORAL_TOKEN_SCOPE"] == "api://c11e47/.default"
+    assert not [name for name in environment if name.startswith("AZURE_")]
+
+
+def test_values_are_placed_as_they_come() -> None:
+    """An engine's output that was formatted would be its `repr`, and a secret would not stay one."""
+    names = ("client_id", "client_secret", "scopes", "token_scope")
+    outputs: dict[str, Any] = {name: object() for name in names}
+    identity = {"AZURE_CLIENT_ID": object(), "AZURE_CLIENT_SECRET": object()}
+    deployment = replace(DEPLOYMENT, sign_on=SignOn(**outputs, worker_variables={"orders": identity}))
+    placed: list[tuple[Callable[[Deployment], dict[str, Any]], str, object]] = [
+        (server_environment, "TEMPORAL_JWT_AUDIENCE", outputs["client_id"]),
+        (internal_frontend_environment, "TEMPORAL_JWT_AUDIENCE", outputs["client_id"]),
+        (ui_environment, "TEMPORAL_AUTH_CLIENT_ID", outputs["client_id"]),
+        (ui_environment, "TEMPORAL_AUTH_CLIENT_SECRET", outputs["client_secret"]),
+        (ui_environment, "TEMPORAL_AUTH_SCOPES", outputs["scopes"]),
+        (lambda it: worker_environment(it, "orders"), "TEMPORAL_TOKEN_SCOPE", outputs["token_scope"]),
+        *(((lambda it: worker_environment(it, "orders")), name, value) for name, value in identity.items()),
+    ]
+
+    for environment, variable, value in placed:
+        assert environment(deployment)[variable] is value, variable
+
+
+def test_secrets_reach_nobody_but_their_owner() -> None:
+    """Who may read the server's environment would sign in as the UI, or as a worker."""
+    for name, (environment, _) in SIGN_ON_ENVIRONMENTS.items():
+        found = {value for value in environment.values() if value.startswith("hunter")}
+        assert found == {"ui": {"hunter2"}, "worker": {"hunter3"}}.get(name, set()), name
+
+
+@pytest.mark.parametrize(
+    ("ui_url", "origin", "insecure"),
+    [
+        ("http://localhost:8080", "http://localhost:8080", "true"),
+        ("https://localhost:8080", "https://localhost:8080", "false"),
+        ("https://example.com/temporal", "https://example.com", "false"),
+        ("https://[2001:db8::4]:8443", "https://[2001:db8::4]:8443", "false"),
+    ],
+)
+def test_ui_takes_requests_from_where_it_is_opened(ui_url: str, origin: str, insecure: str) -> None:
+    """The browser leaves the cookie out over http, or the UI refuses its own pages: nothing can be changed there."""
+    environment = ui_environment(replace(DEPLOYMENT, sign_on=SignOn(ui_url=ui_url)))
+
+    assert environment["TEMPORAL_CORS_ORIGINS"] == origin
+    assert environment["TEMPORAL_CSRF_COOKIE_INSECURE"] == insecure
+
+
 def test_authorizer_is_not_spoken_of_without_sign_on() -> None:
     """An authorizer without keys would refuse everybody; a claim mapper that is half set admits everybody."""
     for environment, _ in ENVIRONMENTS.values():
-        assert not [name for name in environment if name.startswith(("TEMPORAL_AUTH_", "TEMPORAL_JWT_"))]
+        assert not [name for name in environment if name.startswith(("TEMPORAL_AUTH_", "TEMPORAL_JWT_", "AZURE_"))]
+
+
+def test_without_an_authorizer_nobody_is_told_with_sign_on() -> None:
+    """The server starts without an authorizer if it is allowed to."""
+    for environment, _ in SIGN_ON_ENVIRONMENTS.values():
+        assert "TEMPORAL_ALLOW_NO_AUTH" not in environment
 
 
 @pytest.mark.parametrize(
@@ -238,7 +410,7 @@ def test_no_consumer_names_a_file_of_another() -> None:
         assert all(path.startswith(f"{directories[name].directory}/") for path in contents(environment))
 
 
-@pytest.mark.parametrize(("environment", "_expected"), ENVIRONMENTS.values(), ids=ENVIRONMENTS)
+@pytest.mark.parametrize(("environment", "_expected"), ALL_ENVIRONMENTS, ids=ALL_NAMES)
 def test_relocated_moves_files_and_nothing_else(environment: dict[str, str], _expected: object) -> None:
     """An address or a name that was taken for a path would point nowhere."""
     moved = relocated(environment, "/etc/temporal")
@@ -247,6 +419,19 @@ def test_relocated_moves_files_and_nothing_else(environment: dict[str, str], _ex
     assert moved.keys() == environment.keys()
     for variable, value in environment.items():
         assert moved[variable] == (f"/etc/temporal/{value}" if value in files else value)
+
+
+@pytest.mark.parametrize("consumer", [SERVER, UI, CLI, worker("orders")], ids=lambda consumer: consumer.directory)
+def test_trust_for_https_is_a_file_of_the_consumers_own(consumer: Consumer) -> None:
+    """Entra ID would not be reached through a proxy; or the file would be a certificate's of the stack."""
+    trusted = trusting({"TEMPORAL_ADDRESS": "a:1"}, consumer)
+    path = f"{consumer.directory}/https.crt"
+
+    assert trusted == {"TEMPORAL_ADDRESS": "a:1", "SSL_CERT_FILE": path, "REQUESTS_CA_BUNDLE": path}
+    assert relocated(trusted, "/etc/temporal")["SSL_CERT_FILE"] == f"/etc/temporal/{path}"
+    assert relocated(trusted, "/etc/temporal")["REQUESTS_CA_BUNDLE"] == f"/etc/temporal/{path}"
+    assert contents(trusted) == {}
+    assert path not in contents(*(environment for environment, _ in ALL_ENVIRONMENTS))
 
 
 def test_inlined_carries_the_content_in_the_encoding_that_the_consumer_reads() -> None:

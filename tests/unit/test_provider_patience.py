@@ -19,7 +19,7 @@ from azure.core.exceptions import (
 import provider.patience
 from cloud import CloudError, inner_code, is_missing_role
 from plugin import PluginError
-from provider.patience import CRYPTO_USER, Pace, Patience, paces
+from provider.patience import CRYPTO_USER, SECRETS_OFFICER, Pace, Patience, paces
 
 URN = "urn:pulumi:dev::temporal-azure::temporalazure:keyvault:Certificate::orders"
 
@@ -143,6 +143,8 @@ async def test_a_missing_role_is_named(clock: Clock) -> None:
     world = World(LATE)
     with pytest.raises(PluginError, match='"Key Vault Crypto User" on the vault'):
         await world.patience(0).call("sign it", world.ask, role=CRYPTO_USER)
+    with pytest.raises(PluginError, match='"Key Vault Secrets Officer" on this secret, or name it'):
+        await world.patience(0).call("set it", world.ask, role=SECRETS_OFFICER)
     with pytest.raises(PluginError, match='"Key Vault Certificates Officer" on the vault'):
         await world.patience(0).call("read it", world.ask)
 

@@ -408,12 +408,12 @@ async def configure(provider: KeyVaultProvider, **settings: Any) -> None:
 
 
 async def test_how_long_to_wait_is_a_setting(provider: KeyVaultProvider) -> None:
-    assert provider._limit(0) == PERMISSION_WAIT_SECONDS
+    assert provider.connection.limit(0) == PERMISSION_WAIT_SECONDS
     await configure(provider, permissionWaitSeconds="60")
-    assert provider._limit(0) == 60
-    assert provider._limit(5) == 5
+    assert provider.connection.limit(0) == 60
+    assert provider.connection.limit(5) == 5
     await configure(provider, permissionWaitSeconds="0")
-    assert provider._limit(0) == 0
+    assert provider.connection.limit(0) == 0
 
 
 @pytest.mark.parametrize("given", ["soon", "-1", "nan", "inf", ""])
@@ -427,7 +427,7 @@ async def test_the_stack_says_which_cloud(provider: KeyVaultProvider, monkeypatc
     """`azure-native:` settings come before the environment, and what is no setting of sign-in is left alone."""
     monkeypatch.setenv("ARM_ENVIRONMENT", "public")
     await configure(provider, environment="china", location="westeurope", __internal={})
-    assert provider._identity.environment == "china"
+    assert provider.connection.identity.environment == "china"
 
 
 async def test_an_unknown_cloud_is_a_message(provider: KeyVaultProvider, monkeypatch: pytest.MonkeyPatch) -> None:

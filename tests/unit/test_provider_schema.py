@@ -1,4 +1,4 @@
-"""One resource, described four times: schema, model, state and program agree."""
+"""Each resource, described four times: schema, model, state and program agree."""
 
 import json
 import re
@@ -16,55 +16,64 @@ from pydantic.alias_generators import to_camel, to_snake
 from cloud.identity import STACK_SETTINGS
 from pki import IssuancePolicy, Subject, SubjectAlternativeNames
 from plugin import PluginError
-from provider import NAME, VERSION
+from provider import NAME, VERSION, secret_inputs
+from provider.directory import DirectoryPermission as NeededPermission
 from provider.inputs import COMPUTED_NAMES, INPUT_NAMES, CertificateInputs, IssuerReference
 from provider.plugin import KeyVaultProvider
 from provider.resources import (
     Caller,
+    DirectoryPermission,
     Issuer,
     VaultCertificate,
     VaultCertificateArgs,
+    VaultSecret,
+    VaultSecretArgs,
     check_access,
+    check_directory_access,
+    deleted_vaults,
     get_caller,
-    is_deleted_vault,
 )
 from provider.resources import KeyVaultProvider as DeclaredProvider
 from tests.certificates import leaf_policy
-from tests.unit.declared import SUBSCRIPTION, Azure, declare
+from tests.unit.declared import AUTHORITY, SUBSCRIPTION, TENANT, Azure, declare
 from tests.unit.declared import VERSION as KEY_VERSION
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "provider/schema.json").read_text())
 CERTIFICATE = SCHEMA["resources"]["temporalazure:keyvault:Certificate"]
+SECRET = SCHEMA["resources"]["temporalazure:keyvault:Secret"]
 VAULT = "https://temporal-leaf-abc.vault.azure.net/"
 
 MODELS: dict[str, type[BaseModel]] = {
-    "Subject": Subject,
-    "SubjectAlternativeNames": SubjectAlternativeNames,
-    "IssuancePolicy": IssuancePolicy,
-    "Issuer": IssuerReference,
+    "keyvault:Subject": Subject,
+    "keyvault:SubjectAlternativeNames": SubjectAlternativeNames,
+    "keyvault:IssuancePolicy": IssuancePolicy,
+    "keyvault:Issuer": IssuerReference,
+    "index:DirectoryPermission": NeededPermission,
 }
 
 
 def test_the_schema_is_of_this_plugin() -> None:
     """The engine asks for the version that the program was written with."""
     assert (SCHEMA["name"], SCHEMA["version"]) == (NAME, VERSION)
-    assert list(SCHEMA["resources"]) == ["temporalazure:keyvault:Certificate"]
+    assert list(SCHEMA["resources"]) == ["temporalazure:keyvault:Certificate", "temporalazure:keyvault:Secret"]
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_type_is_its_model(name: str) -> None:
     """`pulumi package add` and the documentation would promise what check refuses."""
-    described = SCHEMA["types"][f"temporalazure:keyvault:{name}"]
+    described = SCHEMA["types"][f"temporalazure:{name}"]
     _assert_described(described["properties"], described.get("required", []), MODELS[name])
 
 
 def test_there_are_no_other_types() -> None:
-    assert SCHEMA["types"].keys() == {f"temporalazure:keyvault:{name}" for name in MODELS}
+    assert SCHEMA["types"].keys() == {f"temporalazure:{name}" for name in MODELS}
 
 
 def test_the_inputs_are_the_models() -> None:
     _assert_described(CERTIFICATE["inputProperties"], CERTIFICATE["requiredInputs"], CertificateInputs)
     assert tuple(CERTIFICATE["inputProperties"]) == INPUT_NAMES
+    _assert_described(SECRET["inputProperties"], SECRET["requiredInputs"], secret_inputs.SecretInputs)
+    assert tuple(SECRET["inputProperties"]) == secret_inputs.INPUT_NAMES
 
 
 def test_the_outputs_are_inputs_and_what_is_computed() -> None:
@@ -74,8 +83,18 @@ def test_the_outputs_are_inputs_and_what_is_computed() -> None:
         *CERTIFICATE["requiredInputs"],
         *(name for name in COMPUTED_NAMES if name != "secretId"),
     ]
-    for name in INPUT_NAMES:
-        assert CERTIFICATE["properties"][name] == CERTIFICATE["inputProperties"][name]
+    assert tuple(SECRET["properties"]) == (*secret_inputs.INPUT_NAMES, *secret_inputs.COMPUTED_NAMES)
+    assert SECRET["required"] == [*SECRET["requiredInputs"], *secret_inputs.COMPUTED_NAMES]
+    for resource in (CERTIFICATE, SECRET):
+        for name, described in resource["inputProperties"].items():
+            assert resource["properties"][name] == described
+
+
+def test_what_is_secret_is_said_to_be() -> None:
+    """A generated SDK would show it, and so would a program in another language."""
+    for resource, secret in ((CERTIFICATE, frozenset[str]()), (SECRET, secret_inputs.SECRET_NAMES)):
+        for properties in (resource["inputProperties"], resource["properties"]):
+            assert {name for name, described in properties.items() if described.get("secret")} == secret
 
 
 def test_everything_is_described() -> None:
@@ -83,6 +102,7 @@ def test_everything_is_described() -> None:
         return [name for name, value in properties.items() if not value.get("description", "").endswith((".", "told."))]
 
     assert undescribed(CERTIFICATE["properties"]) == []
+    assert undescribed(SECRET["properties"]) == []
     assert undescribed(SCHEMA["config"]["variables"]) == []
     for described in SCHEMA["types"].values():
         assert undescribed(described["properties"]) == []
@@ -111,20 +131,28 @@ def test_the_program_asks_functions_as_the_schema_has_them() -> None:
     def program() -> dict[str, Any]:
         options = pulumi.InvokeOptions()
         check_access("/scope", ["one"], {"definition": "Title"}, SUBSCRIPTION, options)
+        needed = [DirectoryPermission(names=["Application.ReadWrite.OwnedBy"], needed_for="signOn")]
+        check_directory_access(needed, options)
+        check_directory_access(needed, options, tenant_id="another")
+        get_caller(options, tenant_id="another")
         return {
             "caller": get_caller(options),
-            "deleted": [is_deleted_vault(name, "westeurope", SUBSCRIPTION, options) for name in ("deleted", "new")],
+            "deleted": deleted_vaults(("deleted", "new"), "westeurope", SUBSCRIPTION, options),
         }
 
     declared = declare(program)
     assert declared.outputs == {
-        "caller": Caller(object_id="caller", tenant_id="10000000-0000-0000-0000-000000000001", kind="User"),
-        "deleted": [True, False],
+        "caller": Caller(object_id="caller", tenant_id=TENANT, kind="User", authority=AUTHORITY),
+        "deleted": ["deleted"],
     }
     assert {token for token, _ in declared.asked} == SCHEMA["functions"].keys()
     for token, arguments in declared.asked:
         inputs = SCHEMA["functions"][token]["inputs"]
-        assert arguments.keys() == inputs.get("properties", {}).keys() == set(inputs.get("required", ()))
+        assert set(inputs.get("required", ())) <= arguments.keys() <= inputs.get("properties", {}).keys()
+    in_another = [arguments for _, arguments in declared.asked if arguments.get("tenantId") == "another"]
+    assert len(in_another) == 2
+    [needed] = in_another[0]["permissions"]
+    assert NeededPermission.model_validate(needed).names == ("Application.ReadWrite.OwnedBy",)
 
 
 def test_a_refused_question_is_its_reason_alone() -> None:
@@ -183,6 +211,53 @@ def test_what_is_declared_is_what_the_plugin_takes() -> None:
     assert declared.outputs["key_id"] == f"{VAULT}keys/orders/{KEY_VERSION}"
     assert declared.outputs["chain_pem"] == ["pem", "root"]
     assert None not in declared.outputs.values()
+
+
+def test_the_secrets_class_has_every_name() -> None:
+    assert VaultSecret.__annotations__.keys() == _snake(secret_inputs.COMPUTED_NAMES)
+    assert {field.name for field in fields(VaultSecretArgs)} == _snake(secret_inputs.INPUT_NAMES)
+
+
+def test_a_secret_is_declared_as_the_plugin_takes_it() -> None:
+    """Its value must not even reach the engine in the clear."""
+
+    def program() -> dict[str, Any]:
+        secret = VaultSecret(
+            "client-secret",
+            VaultSecretArgs(
+                vault_id="/vault",
+                vault_uri=VAULT,
+                name="client-secret",
+                value=pulumi.Output.from_input("hunter2"),
+                content_type="text/plain",
+                not_after=pulumi.Output.from_input("2027-01-31T00:00:00Z"),
+                tags={"owner": "shop"},
+            ),
+        )
+        return {name: getattr(secret, name) for name in _snake(secret_inputs.COMPUTED_NAMES)} | {"id": secret.id}
+
+    declared = declare(program)
+    registered = declared.one("temporalazure:keyvault:Secret")
+    assert registered.inputs.keys() == set(secret_inputs.INPUT_NAMES)
+    assert registered.inputs | {"value": None} == {
+        "vaultId": "/vault",
+        "vaultUri": VAULT,
+        "name": "client-secret",
+        "value": None,
+        "contentType": "text/plain",
+        "notAfter": "2027-01-31T00:00:00Z",
+        "tags": {"owner": "shop"},
+    }
+    assert isinstance(registered.inputs["value"], dict), "the value is not marked as a secret"
+    assert registered.inputs["value"]["value"] == "hunter2"
+    assert registered.version == VERSION
+    versionless = f"{VAULT}secrets/client-secret"
+    assert declared.outputs == {
+        "secret_id": f"{versionless}/{KEY_VERSION}",
+        "versionless_id": versionless,
+        "version": KEY_VERSION,
+        "id": versionless,
+    }
 
 
 def test_the_provider_takes_settings_and_no_credentials() -> None:

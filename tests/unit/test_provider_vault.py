@@ -93,7 +93,13 @@ def provider(listener: Listener, vault: Vault, monkeypatch: pytest.MonkeyPatch) 
     async def open_session(identity: Identity) -> Session:
         return Session(
             identity,
-            Endpoints(authority="", resource_manager="", resource_manager_audience="", key_vault_suffix=""),
+            Endpoints(
+                authority="",
+                resource_manager="",
+                resource_manager_audience="",
+                key_vault_suffix="",
+                microsoft_graph=None,
+            ),
         )
 
     monkeypatch.setattr(Session, "open", open_session)

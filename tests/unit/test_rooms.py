@@ -54,7 +54,9 @@ def test_a_room_knows_only_what_is_below_it(room: str) -> None:
 def test_a_pure_room_knows_no_engine_and_no_cloud(room: str) -> None:
     """What is pure can be tested without a network, and used without an account."""
     for path in modules(room):
-        assert not packages(path) & {"pulumi", "pulumi_azure_native", "azure", "aiohttp"}, path.relative_to(ROOT)
+        assert not packages(path) & {"pulumi", "pulumi_azure_native", "pulumi_azuread", "azure", "aiohttp"}, (
+            path.relative_to(ROOT)
+        )
 
 
 def test_local_azure_is_known_to_tools_and_tests_alone() -> None:

@@ -1,10 +1,12 @@
-"""A stack's configuration: what is accepted, what is refused and how, and that its pages tell the same."""
+"""A stack's configuration: what is accepted, what is refused and how, and that its pages tell the same.
+
+What concerns sign-on is in test_settings_sign_on.py; here it is turned off.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,35 +17,18 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from pki import KeyType, Role
-from settings import Settings, SettingsError, azure_settings, decode, parse
+from settings import Settings, SettingsError, azure_settings, decode
 from settings.reference import reference
 from settings.schema import SCHEMA
+from tests.unit.configured import PROJECT, parsed, paths, refusal
 
 ROOT = Path(__file__).parents[2]
-PROJECT = "temporal-azure"
 SUBSCRIPTION = "/subscriptions/11111111-2222-3333-4444-555555555555"
 NETWORK_ID = f"{SUBSCRIPTION}/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/hub/subnets"
 SUBNET = f"{NETWORK_ID}/vaults"
 WORKSPACE = f"{SUBSCRIPTION}/resourceGroups/logs/providers/Microsoft.OperationalInsights/workspaces/audit"
 ALICE, BOB = "aaaaaaaa-0000-4000-8000-000000000001", "bbbbbbbb-0000-4000-8000-000000000002"
 ENOUGH = {"location": "westeurope", "authorization": "none"}
-
-
-def parsed(written: Mapping[str, Any], *, stack: str = "dev", secret_keys: tuple[str, ...] = ()) -> Settings:
-    """Parse what a stack file says; a name without a namespace is the project's, as under `pulumi config`."""
-    raw = {name if ":" in name else f"{PROJECT}:{name}": value for name, value in written.items()}
-    return parse(raw, project=PROJECT, stack=stack, secret_keys=secret_keys)
-
-
-def refusal(written: Mapping[str, Any], *, stack: str = "dev", secret_keys: tuple[str, ...] = ()) -> SettingsError:
-    """Parse what must be refused."""
-    with pytest.raises(SettingsError) as caught:
-        parsed(written, stack=stack, secret_keys=secret_keys)
-    return caught.value
-
-
-def paths(error: SettingsError) -> list[str]:
-    return [problem.path for problem in error.problems]
 
 
 def alice(**changed: object) -> dict[str, object]:
@@ -572,13 +557,7 @@ WRONG: dict[str, tuple[dict[str, object], str, str, str]] = {
     ),
     "management as text": ({"access": {"manage": "false"}}, "access.manage", "against your will", "without quotes"),
     # the rest
-    "sign-on not decided": (
-        {"authorization": ""},
-        "authorization",
-        "every client certificate would be an administrator",
-        "authorization none",
-    ),
-    "unknown authorization": ({"authorization": "entra"}, "authorization", "administrator", 'Use "none"'),
+    "unknown authorization": ({"authorization": "entra"}, "authorization", "left to chance", 'Use "none"'),
     "misspelt key": ({"locations": "x"}, "locations", "no effect", '"location"'),
     "key in capitals": ({"Tags": {}}, "Tags", "no effect", '"tags"'),
     "key in the provider's namespace": (
@@ -696,17 +675,6 @@ def assert_policies_are_made(accepted: Settings) -> None:
         assert certificate.policy.role is certificate.role
 
 
-def test_a_location_is_enough_for_the_local_stack() -> None:
-    """The first `make up` asks for settings that a newcomer cannot know."""
-    assert parsed({"location": "westeurope"}, stack="local").authorization is None
-
-
-def test_elsewhere_the_lack_of_sign_on_must_be_said() -> None:
-    """A production server takes every client certificate for an administrator, and nobody decided that."""
-    assert paths(refusal({"location": "westeurope"}, stack="production")) == ["authorization"]
-    assert parsed(ENOUGH, stack="production").authorization == "none"
-
-
 DEFAULTS: dict[str, object] = {
     "resource_group": "temporal-azure-dev",
     "tags": {},
@@ -748,6 +716,8 @@ DEFAULTS: dict[str, object] = {
     "access.manage": True,
     "access.deployers": (),
     "access.readers": {},
+    "namespaces": ("default",),
+    "sign_on": None,
     "warnings": (),
 }
 
@@ -876,6 +846,8 @@ def test_a_second_fault_that_the_first_one_hid_is_told_as_well() -> None:
         ("azure-native:clientSecret", "s3cr3t"),
         ("azure-native:clientId", "s3cr3t"),
         ("temporalazure:tenantId", "s3cr3t"),
+        ("azuread:clientId", "s3cr3t"),
+        ("temporal-azure:signOn", {"displayName": "s3cr3t", "roles": {"s3cr3t:read": []}}),
     ],
 )
 def test_a_secret_value_is_refused_and_never_repeated(key: str, value: object) -> None:
@@ -1071,10 +1043,11 @@ ANYTHING = st.recursive(
 @PATIENT
 @given(written=st.dictionaries(st.sampled_from(sorted(SCHEMA["properties"])), ANYTHING))
 @example(written={"certificateAuthorities": {"": {"[key]": None}}})
+@example(written={"signOn": {"roles": {"[key]": None}, "workers": {"ui": {"managedIdentity": 1, "roles": [[]]}}}})
 def test_whatever_is_written_there_is_an_answer(written: dict[str, object]) -> None:
     """A stack file that nobody thought of ends in a traceback, or in a message without a way out."""
     try:
-        assert_policies_are_made(parsed({**ENOUGH, **written}))
+        assert_policies_are_made(parsed({"location": "westeurope", **written}))
     except SettingsError as error:
         answer = error
     else:
@@ -1097,10 +1070,13 @@ def stack_file(text: str) -> dict[str, Any]:
 @pytest.mark.parametrize("path", sorted(ROOT.glob("Pulumi.*.yaml")), ids=lambda path: path.name)
 def test_the_example_stacks_are_right(path: Path) -> None:
     """The first file that a person copies is refused."""
-    accepted = parsed(stack_file(path.read_text(encoding="utf-8")), stack=path.name.split(".")[1])
+    stack = path.name.split(".")[1]
+    accepted = parsed(stack_file(path.read_text(encoding="utf-8")), stack=stack)
 
     assert accepted.workers == ("default",)
-    assert accepted.warnings == ()
+    assert accepted.sign_on
+    warned = [warning.partition(".")[2].partition(":")[0] for warning in accepted.warnings]
+    assert warned == ([] if stack == "local" else ["roles"]), "only a person knows who is to sign in"
 
 
 def test_what_is_commented_out_in_the_example_is_right_too() -> None:
@@ -1114,6 +1090,9 @@ def test_what_is_commented_out_in_the_example_is_right_too() -> None:
 
     assert accepted.workers == ("orders", "billing")
     assert accepted.access.readers.keys() == {"orders"}
+    assert accepted.sign_on
+    assert any(accepted.sign_on.declared_roles.values())
+    assert accepted.warnings == ()
 
 
 def test_the_engine_knows_the_same_settings_and_defaults() -> None:

@@ -18,6 +18,7 @@ from rich.console import Console
 from tools import REPOSITORY, ToolError
 from tools.__main__ import main
 from tools.checks import problems
+from tools.debian import CHROMIUM, MAVEN, DebianProgram, found
 from tools.enginelock import clear_stale_locks
 from tools.hosted import hosted_environment, local_variables
 from tools.local import engine_environment, write_passphrase
@@ -204,6 +205,88 @@ def test_pinned_version_is_the_modules(program: GoProgram) -> None:
     """The version a build reports must be the one that go.sum pins."""
     version = Toolchain().pinned_version(program)
     assert f" {version}\n" in (REPOSITORY / "tools" / "go" / program.directory / "go.mod").read_text()
+
+
+# "Installs" by putting a file beside itself, and says so in a log there.
+FAKE_APT_GET = """\
+    #!/bin/sh
+    here=${0%/*}
+    echo "$@" >> "$here/log"
+    echo "apt-get says something"
+    case $* in
+        *"$(/bin/cat "$here/fails")"*) exit 100 ;;
+        *maven*) /bin/cp "$0" "$here/mvn" ;;
+        *install*) /bin/cp "$0" "$here/chromium" ;;
+    esac
+    """
+
+
+@pytest.fixture
+def apt_get(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fake one, for root, with nothing else on PATH."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    (tmp_path / "fails").write_text("never\n")
+    return write_executable(tmp_path / "apt-get", FAKE_APT_GET)
+
+
+@pytest.mark.parametrize("name", ["chromium", "google-chrome"])
+def test_chromium_on_path_is_used(apt_get: Path, name: str) -> None:
+    """Whoever has a browser would wait for another one, and have their system changed."""
+    browser = write_executable(apt_get.with_name(name), "#!/bin/sh\n")
+    assert found(CHROMIUM) == browser
+    assert not apt_get.with_name("log").exists()
+
+
+@pytest.mark.parametrize("program", [CHROMIUM, MAVEN], ids=lambda program: program.package)
+def test_root_gets_debians_package(apt_get: Path, capfd: pytest.CaptureFixture[str], program: DebianProgram) -> None:
+    """On a new machine `make test` would end with a program that is not there, or wait without a word."""
+    assert found(program) == apt_get.with_name(program.names[0])
+    update, install = apt_get.with_name("log").read_text().splitlines()
+    assert update.endswith(" update")
+    assert install.endswith(f" install -y --no-install-recommends {program.package}")
+    shown = capfd.readouterr()
+    assert "apt-get says something" in shown.err
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize("missing", ["rights", "apt-get"])
+def test_who_cannot_install_is_told_how(apt_get: Path, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    """A traceback, or apt-get's complaint about its lock file, does not say what the tests want."""
+    if missing == "rights":
+        monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    else:
+        apt_get.unlink()
+    with pytest.raises(ToolError, match="apt-get install chromium") as raised:
+        found(CHROMIUM)
+    assert "\n" not in raised.value.message
+    assert not apt_get.with_name("log").exists()
+
+
+@pytest.mark.parametrize("failing", ["update", "install", "chromium is elsewhere"])
+def test_what_cannot_be_installed_is_one_line_with_the_fix(
+    apt_get: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """The first test of sign-on would fail instead, with Playwright's advice to download another browser."""
+    if failing in ("update", "install"):
+        apt_get.with_name("fails").write_text(f"{failing}\n")
+    else:
+        write_executable(apt_get, "#!/bin/sh\n")
+    with pytest.raises(ToolError, match="apt-get") as raised:
+        found(CHROMIUM)
+    assert "on PATH" in raised.value.message
+    assert "\n" not in raised.value.message
+
+
+def test_maven_is_of_use_only_with_a_jdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a JDK Maven says so late, and in its own words."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    maven = write_executable(tmp_path / "mvn", "#!/bin/sh\n")
+    with pytest.raises(ToolError, match="no JDK on PATH"):
+        Toolchain(tmp_path / ".tools").maven()
+
+    write_executable(tmp_path / "javac", "#!/bin/sh\n")
+    assert Toolchain(tmp_path / ".tools").maven() == maven
 
 
 def write_lock(backend: Path, *, pid: int, hostname: str | None = None, age: timedelta = timedelta()) -> Path:

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from localazure.plugins.azure_native.specs import SPECS
+from localazure.plugins.azuread.specs import SPECS as OF_THE_DIRECTORY
 from tools import REPOSITORY, ToolError, unfinished
 from tools.unfinished import identifier_of, take_up
+from tools.unfinished_directory import DIRECTORY_TYPES
 
 SUBSCRIPTION = "6f0fbb2c-6f3c-5f0e-9d0a-6d1f6f1d2a51"
 PREFIX = "urn:pulumi:dev::temporal-azure::"
@@ -68,7 +70,9 @@ class Azure:
     has: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
 
-    def __call__(self, begun: list[Mapping[str, Any]], environment: Mapping[str, str]) -> dict[str, str]:
+    def __call__(
+        self, begun: list[Mapping[str, Any]], resources: list[Mapping[str, Any]], environment: Mapping[str, str]
+    ) -> dict[str, str]:
         self.asked += [resource["urn"] for resource in begun]
         return {urn: f"/id/{urn}" for urn in self.asked if urn in self.has}
 
@@ -188,3 +192,33 @@ def test_everything_that_the_program_creates_can_be_looked_for() -> None:
     created = {token for token in types if token.startswith("azure-native:")}
     assert created
     assert created <= SPECS.keys()
+    assert OF_THE_DIRECTORY.keys() == DIRECTORY_TYPES
+
+
+def test_what_was_being_deleted_from_the_directory_is_read_back(
+    pulumi: Pulumi, azure_with: Callable[..., Azure]
+) -> None:
+    """Prevents a run that fails for ever at something that is gone, which azuread refuses to delete."""
+    azure = azure_with()
+    assignment = VAULT | {"type": "azuread:index/appRoleAssignment:AppRoleAssignment"}
+    assert take_up(pulumi, state_with(assignment, kind="deleting"), {}) == []
+    assert azure.asked == []
+    assert pulumi.commands == [("refresh", "--yes", "--skip-preview", "--target", VAULT["urn"])]
+
+
+def test_a_resource_is_imported_with_the_provider_that_the_program_declares(
+    pulumi: Pulumi, azure_with: Callable[..., Azure]
+) -> None:
+    """Prevents an application that the next run replaces, because it was imported with another provider's settings."""
+    declared = f"{PREFIX}pulumi:providers:azuread::directory"
+    application = GROUP | {
+        "type": "azuread:index/application:Application",
+        "urn": f"{PREFIX}temporal-azure:components:SignOn$azuread:index/application:Application::sign-on",
+        "provider": f"{declared}::04da6b54-80e4-46f7-96ec-b56ff0331ba9",
+    }
+    group = GROUP | {"provider": f"{PREFIX}pulumi:providers:azure-native::default_3_29_0::{SUBSCRIPTION}"}
+    azure_with(application, group)
+    take_up(pulumi, state_with(application, group), {})
+    (name,) = pulumi.imported["nameTable"]
+    assert pulumi.imported["nameTable"] == {name: declared}
+    assert [each.get("provider") for each in pulumi.imported["resources"]] == [name, None]

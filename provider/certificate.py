@@ -1,0 +1,199 @@
+"""The life of a certificate: check, diff, preview, create, read, update, delete, import.
+
+A leaf inside its renewal window, and one that somebody replaced, show as updates; an authority is never changed by the
+clock, it warns.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from azure.core.exceptions import ServiceRequestError
+from cryptography import x509
+from pulumi.provider.experimental.provider import (
+    CheckRequest,
+    CheckResponse,
+    CreateRequest,
+    CreateResponse,
+    DeleteRequest,
+    DiffRequest,
+    DiffResponse,
+    PropertyDiff,
+    PropertyDiffKind,
+    ReadRequest,
+    ReadResponse,
+    UpdateRequest,
+    UpdateResponse,
+)
+
+from pki import Role, deviations, load_certificate, renewal_due
+from plugin import UNKNOWN, PluginError, difference, plain, property_of, property_values
+from provider import NAME, clock
+from provider.connection import Connection
+from provider.inputs import (
+    COMPUTED_NAMES,
+    CertificateInputs,
+    imported,
+    inputs_of,
+    parse_certificate_id,
+    problems,
+    unissued,
+)
+from provider.issuance import Issuance, find, x509_of
+from provider.ownership import Owner
+from provider.resource import AT_ONCE, diff_response, failures, in_its_vault, moved
+
+CERTIFICATE: Final = f"{NAME}:keyvault:Certificate"
+
+_IDENTITY_OF_AN_AUTHORITY = ("policy.role.", "policy.keyType.", "policy.subject.")
+_AUTHORITY_WARNING = timedelta(days=180)
+
+
+class CertificateResource:
+    """Certificates in Key Vault."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._engine = connection.engine
+
+    async def check(self, request: CheckRequest) -> CheckResponse:
+        inputs = plain(request.new_inputs)
+        return CheckResponse(inputs=property_values(inputs), failures=failures(problems(inputs)))
+
+    async def diff(self, request: DiffRequest) -> DiffResponse:
+        old = plain(request.old_state)
+        new = in_its_vault(old, plain(request.new_inputs))
+        changes = difference(inputs_of(old), new)
+        replaces = moved(changes)
+        if not replaces:
+            self._refuse_another_authority(old, changes)
+            if not changes:
+                changes = await self._due(request.urn, old, CertificateInputs.model_validate(new))
+        return diff_response(changes, replaces)
+
+    def _refuse_another_authority(self, old: dict[str, Any], changes: dict[str, PropertyDiff]) -> None:
+        if old["policy"]["role"] != Role.AUTHORITY:
+            return
+        if changed := [path for path in changes if f"{path}.".startswith(_IDENTITY_OF_AN_AUTHORITY)]:
+            raise PluginError(
+                f'{", ".join(changed)} of the authority "{old["name"]}" changed. A new key or name is another '
+                f"authority: every certificate that this one issued would be refused at once. Nothing was changed. "
+                f"Put the old value back and add a generation under certificateAuthorities; see "
+                f"docs/runbooks/roll-over-an-authority.md."
+            )
+
+    async def _due(self, urn: str, old: dict[str, Any], wanted: CertificateInputs) -> dict[str, PropertyDiff]:
+        """Return what must change although no input did."""
+        certificate, now = load_certificate(old["certificatePem"]), clock.now()
+        if wrong := deviations(certificate, wanted.policy, wanted.issuer_certificate):
+            await self._engine.info(
+                f"To be issued anew, because what is in the vault is not what is asked for: {'; '.join(wrong)}.", urn
+            )
+            return {"certificatePem": PropertyDiff(PropertyDiffKind.UPDATE, input_diff=False)}
+        if wanted.issuer_certificate is None:
+            await self._warn_of_the_end(urn, certificate, now)
+            return {}
+        try:
+            due = renewal_due(certificate, wanted.policy, wanted.issuer_certificate, now)
+        except ValueError as error:
+            await self._engine.warning(f"Cannot be renewed: {error}. Roll the authority over.", urn)
+            return {}
+        if not due:
+            return {}
+        await self._engine.info(
+            f"To be renewed: it ends on {certificate.not_valid_after_utc:%Y-%m-%d}, inside its renewal window of "
+            f"{wanted.policy.renew_before_days} days.",
+            urn,
+        )
+        return {"notAfter": PropertyDiff(PropertyDiffKind.UPDATE, input_diff=False)}
+
+    async def _warn_of_the_end(self, urn: str, certificate: x509.Certificate, now: datetime) -> None:
+        ends = certificate.not_valid_after_utc
+        if ends - now <= _AUTHORITY_WARNING:
+            await self._engine.warning(
+                f"This authority {'ended' if ends <= now else 'ends'} on {ends:%Y-%m-%d}; what it issued ends with it. "
+                f"It is not renewed by itself: raise its renewal, or roll it over; see "
+                f"docs/runbooks/roll-over-an-authority.md.",
+                urn,
+            )
+
+    async def create(self, request: CreateRequest) -> CreateResponse:
+        inputs = plain(request.properties)
+        if request.preview:
+            return CreateResponse(resource_id="", properties=property_values(unissued(inputs)))
+        wanted = CertificateInputs.model_validate(inputs)
+        issuance = await self._issuance(request.urn, wanted, self._connection.limit(request.timeout))
+        state = await issuance.ensure()
+        return CreateResponse(resource_id=wanted.certificate_id, properties=property_values({**inputs, **state}))
+
+    async def update(self, request: UpdateRequest) -> UpdateResponse:
+        old, inputs = plain(request.olds), plain(request.news)
+        if request.preview and inputs.get("vaultUri") == UNKNOWN:
+            inputs["vaultUri"] = old["vaultUri"]
+        changes = difference(inputs_of(old), inputs)
+        if request.preview:
+            computed = {name: old.get(name) for name in COMPUTED_NAMES}
+            kept = changes and all(property_of(path) == "tags" for path in changes)
+            return UpdateResponse(properties=property_values({**inputs, **computed} if kept else unissued(inputs)))
+        issuance = await self._issuance(
+            request.urn,
+            CertificateInputs.model_validate(inputs),
+            self._connection.limit(request.timeout),
+            by_state=True,
+        )
+        state = await issuance.ensure(anew=bool(changes.keys() & {"policy.validityDays", "renewal"}))
+        return UpdateResponse(properties=property_values({**inputs, **state}))
+
+    async def read(self, request: ReadRequest) -> ReadResponse:
+        old = plain(request.properties)
+        if not old.get("policy"):
+            return await self._import(request)
+        wanted = CertificateInputs.model_validate(inputs_of(old))
+        issuance = await self._issuance(request.urn, wanted, AT_ONCE)
+        try:
+            held = await issuance.held()
+        except PluginError as error:
+            unreachable = isinstance(error.__cause__, ServiceRequestError)
+            if not unreachable or not await self._connection.is_gone(wanted.vault_id):
+                raise
+            held = None
+        if held is None:
+            return ReadResponse(resource_id="")
+        state = issuance.state_of(held) if held.cer else {}
+        return ReadResponse(
+            resource_id=request.resource_id,
+            properties=property_values({**old, **state}),
+            inputs=property_values(inputs_of(old)),
+        )
+
+    async def _import(self, request: ReadRequest) -> ReadResponse:
+        try:
+            vault_uri, name = parse_certificate_id(request.resource_id)
+            held = await find(await self._connection.patience(request.urn, vault_uri, AT_ONCE), vault_uri, name)
+            if held is None or not held.cer:
+                raise ValueError("there is no such certificate")
+            wanted = imported(request.resource_id, x509_of(held))
+        except ValueError as error:
+            raise PluginError(
+                f"{request.resource_id} cannot be imported: {error}. The state was not changed. Give the certificate's "
+                f"identifier, https://VAULT/certificates/NAME."
+            ) from error
+        state = (await self._issuance(request.urn, wanted, AT_ONCE)).state_of(held)
+        inputs = wanted.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return ReadResponse(
+            resource_id=wanted.certificate_id,
+            properties=property_values({**inputs, **state}),
+            inputs=property_values(inputs),
+        )
+
+    async def delete(self, request: DeleteRequest) -> None:
+        wanted = CertificateInputs.model_validate(inputs_of(plain(request.properties)))
+        issuance = await self._issuance(request.urn, wanted, self._connection.limit(request.timeout))
+        await issuance.delete()
+
+    async def _issuance(
+        self, urn: str, wanted: CertificateInputs, limit_seconds: float, *, by_state: bool = False
+    ) -> Issuance:
+        patience = await self._connection.patience(urn, wanted.vault_uri, limit_seconds)
+        return Issuance(wanted=wanted, owner=Owner(urn), patience=patience, now=clock.now(), by_state=by_state)
