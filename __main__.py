@@ -93,7 +93,7 @@ outputs = {
     "caBundles": mutual_tls.ca_bundles,
     "keyVaults": mutual_tls.key_vaults,
     "signOn": sign_on.facts if sign_on else {},
-    "temporalCloud": {},
+    "temporalCloud": azure.temporal_cloud(config.temporal_cloud, mutual_tls.ca_bundles),
 }
 for name, value in outputs.items():
     pulumi.export(name, value)

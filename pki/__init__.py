@@ -5,11 +5,16 @@ what lets an authority's key stay inside Key Vault, and lets one policy drive Ke
 """
 
 from pki.chain import chain_of, load_certificate, load_certificates, to_pem
+from pki.cloud_access import CaBundle, file_commands, largest_pem
 from pki.conformity import deviations
+from pki.filters import CertificateFilter, CertificateNames, tcld_filters
 from pki.issuance import Draft, SignatureAlgorithm, draft, renewal_due, validity
 from pki.policy import IssuancePolicy, KeyType, Role, Subject, SubjectAlternativeNames
 
 __all__ = [
+    "CaBundle",
+    "CertificateFilter",
+    "CertificateNames",
     "Draft",
     "IssuancePolicy",
     "KeyType",
@@ -20,9 +25,12 @@ __all__ = [
     "chain_of",
     "deviations",
     "draft",
+    "file_commands",
+    "largest_pem",
     "load_certificate",
     "load_certificates",
     "renewal_due",
+    "tcld_filters",
     "to_pem",
     "validity",
 ]

@@ -8,7 +8,14 @@ first is the only description of a setting there is: the messages, docs/settings
 
 from settings.parsing import azure_settings, decode, directory_settings, parse
 from settings.problems import Problem, SettingsError
-from settings.resolved import AuthoritySettings, CertificateSettings, GenerationSettings, Settings, SignOnSettings
+from settings.resolved import (
+    AuthoritySettings,
+    CertificateSettings,
+    CloudNamespaceSettings,
+    GenerationSettings,
+    Settings,
+    SignOnSettings,
+)
 from settings.written import (
     Access,
     Authorization,
@@ -26,6 +33,7 @@ __all__ = [
     "AuthoritySettings",
     "Authorization",
     "CertificateSettings",
+    "CloudNamespaceSettings",
     "DefaultAction",
     "Frontend",
     "GenerationSettings",

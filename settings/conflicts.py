@@ -8,6 +8,7 @@ from pki import Role
 from settings.problems import Location, Problem, listed, quoted
 from settings.resolved import LOCAL_STACK, AuthoritySettings, CertificateSettings, Settings
 from settings.sign_on_conflicts import sign_on_conflicts, unwise_sign_on
+from settings.temporal_cloud_conflicts import temporal_cloud_conflicts
 from settings.values import LONGEST_NAME_PART, RESOURCE_GROUP_FIX, encoded_length, resource_group_fault
 from settings.written import DefaultAction, Network
 
@@ -36,6 +37,7 @@ def conflicts(settings: Settings) -> Iterator[Problem]:
     yield from _distinguished_names(settings)
     yield from _readers(settings)
     yield from sign_on_conflicts(settings)
+    yield from temporal_cloud_conflicts(settings)
 
 
 def _place(settings: Settings) -> Iterator[Problem]:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from pki import IssuancePolicy, KeyType, Role, Subject, SubjectAlternativeNames
+from pki import (
+    CertificateFilter,
+    CertificateNames,
+    IssuancePolicy,
+    KeyType,
+    Role,
+    Subject,
+    SubjectAlternativeNames,
+)
 from settings.sign_on import Assignee, ClientSecret, FederatedCredential, ScopeForm, WorkerIdentity, WrittenSignOn
+from settings.temporal_cloud import WrittenCloudNamespace
 from settings.values import SYSTEM_NAMESPACE
 from settings.written import Access, Authorization, Frontend, Vaults, WrittenCertificate, WrittenSettings
 
@@ -89,6 +98,30 @@ class CertificateSettings:
             renew_before_days=self.renew_before_days,
         )
 
+    @property
+    def names(self) -> CertificateNames:
+        """What Temporal Cloud's filters look at; unlike the policy, for settings that no certificate can have too."""
+        return CertificateNames(
+            common_names=(self.common_name,),
+            organizations=(self.organization,),
+            organizational_units=(self.organizational_unit,) if self.organizational_unit else (),
+            subject_alternative_names=(*self.dns_names, *self.ip_addresses, *self.uris, *self.emails),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloudNamespaceSettings:
+    """A namespace in Temporal Cloud: `authorities` are trusted there, `certificates` may connect to it.
+
+    Both are keys of `Settings`. With `shared`, other certificates may match the filters.
+    """
+
+    name: str
+    authorities: tuple[str, ...]
+    certificates: tuple[str, ...]
+    filters: tuple[CertificateFilter, ...]
+    shared: bool
+
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerIdentitySettings:
@@ -165,6 +198,7 @@ class Settings:
     namespaces: tuple[str, ...]
     sign_on: SignOnSettings | None
     sign_on_is_idle: bool
+    temporal_cloud: dict[str, CloudNamespaceSettings]
     warnings: tuple[str, ...] = ()
 
     @property
@@ -206,6 +240,25 @@ def resolve(written: WrittenSettings, *, project: str, stack: str) -> Settings:
         entries[DEFAULT_WORKER] = WrittenCertificate()
     server_name = written.frontend.server_name
     namespaces = written.namespaces or (written.frontend.namespace,)
+    certificates = {
+        name: CertificateSettings(
+            name=name,
+            role=Role.NODE if name == CLUSTER else Role.CLIENT,
+            issuer=entry.issuer or _default_issuer(name, authorities),
+            common_name=entry.common_name or (server_name if name == CLUSTER else name),
+            organization=entry.organization or project,
+            organizational_unit=entry.organizational_unit,
+            country=entry.country,
+            dns_names=entry.dns_names or ((server_name,) if name == CLUSTER else ()),
+            ip_addresses=entry.ip_addresses,
+            uris=entry.uris,
+            emails=entry.emails,
+            key_type=entry.key_type,
+            validity_days=entry.validity_days,
+            renew_before_days=entry.renew_before_days,
+        )
+        for name, entry in entries.items()
+    }
     return Settings(
         project=project,
         stack=stack,
@@ -214,25 +267,7 @@ def resolve(written: WrittenSettings, *, project: str, stack: str) -> Settings:
         tags=written.tags,
         vaults=written.vaults,
         certificate_authorities=authorities,
-        certificates={
-            name: CertificateSettings(
-                name=name,
-                role=Role.NODE if name == CLUSTER else Role.CLIENT,
-                issuer=entry.issuer or _default_issuer(name, authorities),
-                common_name=entry.common_name or (server_name if name == CLUSTER else name),
-                organization=entry.organization or project,
-                organizational_unit=entry.organizational_unit,
-                country=entry.country,
-                dns_names=entry.dns_names or ((server_name,) if name == CLUSTER else ()),
-                ip_addresses=entry.ip_addresses,
-                uris=entry.uris,
-                emails=entry.emails,
-                key_type=entry.key_type,
-                validity_days=entry.validity_days,
-                renew_before_days=entry.renew_before_days,
-            )
-            for name, entry in entries.items()
-        },
+        certificates=certificates,
         frontend=written.frontend,
         access=written.access,
         namespaces=namespaces,
@@ -240,6 +275,25 @@ def resolve(written: WrittenSettings, *, project: str, stack: str) -> Settings:
         sign_on=None
         if written.authorization is Authorization.NONE
         else _sign_on(written.sign_on, entries, namespaces, namespace=written.frontend.namespace, stack=stack),
+        temporal_cloud={
+            name: _cloud_namespace(name, namespace, certificates)
+            for name, namespace in written.temporal_cloud.namespaces.items()
+        },
+    )
+
+
+def _cloud_namespace(
+    name: str, written: WrittenCloudNamespace, certificates: Mapping[str, CertificateSettings]
+) -> CloudNamespaceSettings:
+    own = [certificates[certificate] for certificate in written.certificates if certificate in certificates]
+    issuers = (certificate.issuer for certificate in own if certificate.role is Role.CLIENT)
+    by_name = (CertificateFilter(common_name=item.common_name, organization=item.organization) for item in own)
+    return CloudNamespaceSettings(
+        name=name,
+        authorities=written.authorities or tuple(dict.fromkeys(filter(None, issuers))),
+        certificates=written.certificates,
+        filters=tuple(entry.certificate_filter for entry in written.filters) or tuple(dict.fromkeys(by_name)),
+        shared=written.shared,
     )
 
 

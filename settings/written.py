@@ -1,7 +1,7 @@
 """What a person writes: the models of a stack's configuration, where nearly everything may be left out.
 
-What concerns sign-on is in `settings.sign_on`. YAML's surprises are refused, not guessed at: `"yes"` is not true,
-`"90"` is not 90, and a number is not text.
+What concerns sign-on is in `settings.sign_on`, and Temporal Cloud in `settings.temporal_cloud`. YAML's surprises are
+refused, not guessed at: `"yes"` is not true, `"90"` is not 90, and a number is not text.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pydantic import AfterValidator, StrictBool, StrictInt
 from pki import KeyType
 from settings.models import Model, setting
 from settings.sign_on import WrittenSignOn
+from settings.temporal_cloud import WrittenTemporalCloud
 from settings.values import (
     AddressRanges,
     CertificateName,
@@ -315,4 +316,9 @@ class WrittenSettings(Model):
         None,
         "With none there is no sign-on: every client certificate is an administrator of every namespace.",
         "It would be left to chance whether callers are asked who they are.",
+    )
+    temporal_cloud: WrittenTemporalCloud = setting(
+        WrittenTemporalCloud(),
+        "Temporal Cloud: which certificates its namespaces admit.",
+        "No namespace in Temporal Cloud would get a CA bundle and filters.",
     )

@@ -75,6 +75,13 @@ class Run:
         (summary,) = self._of("summaryEvent")
         return dict(summary["resourceChanges"])
 
+    @property
+    def stack_outputs(self) -> dict[str, Any]:
+        """What the stack's outputs are after the run, as far as that is known."""
+        steps = (event["metadata"] for event in self._of("resOutputsEvent"))
+        *_, last = (step for step in steps if step["type"] == "pulumi:pulumi:Stack")
+        return dict(last["new"]["outputs"])
+
     @cached_property
     def messages(self) -> list[Message]:
         """What a person sees, in its order."""

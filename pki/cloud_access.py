@@ -1,0 +1,128 @@
+"""What a Temporal Cloud namespace is given to admit clients: its CA bundle, and the commands that set it and filters.
+
+As tcld has it: the bundle is sent as base64 of the PEM file (app/namespace.go, ReadCACerts), and a fingerprint is the
+SHA-1 of the DER in lower-case hexadecimal (app/ca.go). SHA-1 is an identifier here, and proves nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+
+from pki.chain import load_certificate, to_pem
+from pki.issuance import draft
+from pki.policy import IssuancePolicy, KeyType
+
+MOST_AUTHORITIES = 16
+"""Certificates in a CA bundle (docs.temporal.io/cloud/certificates)."""
+
+LARGEST_BUNDLE = 32 * 1024
+"""Bytes in a CA bundle, as PEM (docs.temporal.io/cloud/certificates)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaBundle:
+    """The authorities that a Cloud namespace trusts, in the order of the certificates."""
+
+    certificates: tuple[x509.Certificate, ...]
+
+    @classmethod
+    def of(cls, pems: Sequence[str]) -> CaBundle:
+        """Return the bundle of these certificates, one a text.
+
+        Raises ValueError if one is malformed, or if Temporal Cloud has no room for them.
+        """
+        bundle = cls(certificates=tuple(load_certificate(pem) for pem in pems))
+        if len(pems) > MOST_AUTHORITIES or len(bundle.pem) > LARGEST_BUNDLE:
+            raise ValueError(
+                f"the CA bundle has {len(pems)} certificates and {len(bundle.pem)} bytes, and Temporal Cloud takes "
+                f"{MOST_AUTHORITIES} and {LARGEST_BUNDLE}: trust fewer authorities, or fewer generations of them"
+            )
+        return bundle
+
+    @property
+    def pem(self) -> str:
+        """The certificates one after the other."""
+        return "".join(map(to_pem, self.certificates))
+
+    @property
+    def base64(self) -> str:
+        """The same as tcld and the Cloud API take it, on one line."""
+        return _encoded(self.pem)
+
+    @property
+    def fingerprints(self) -> list[str]:
+        """What `tcld namespace accepted-client-ca list` shows of each."""
+        return [certificate.fingerprint(hashes.SHA1()).hex() for certificate in self.certificates]
+
+    def add_commands(self, namespace: str) -> list[str]:
+        """The commands that add each certificate to those that a namespace trusts already.
+
+        One a command, because tcld refuses a bundle of which it knows one certificate.
+        """
+        return [
+            _accepted_client_ca("add", namespace, "--ca-certificate", _encoded(to_pem(certificate)))
+            for certificate in self.certificates
+        ]
+
+
+def file_commands(namespace: str) -> dict[str, str]:
+    """Return the commands that write a namespace's files from the stack's output, and those that hand them to tcld.
+
+    `setCa` and `importFilters` replace what the namespace has.
+    """
+    bundle, filters = f"{namespace}-ca.pem", f"{namespace}-filters.json"
+    return {
+        "writeCaBundle": _written(namespace, "caBundlePem", bundle),
+        "writeFilters": _written(namespace, "filters", filters),
+        "setCa": _accepted_client_ca("set", namespace, "--ca-certificate-file", bundle),
+        "importFilters": _tcld("certificate-filters", "import", namespace, "--certificate-filter-file", filters),
+    }
+
+
+def largest_pem(policy: IssuancePolicy) -> int:
+    """Return how many bytes a root under this policy can take as PEM: what it takes, or a few more.
+
+    Everything but key, serial number, times and signature is the policy's, and the lengths of these are known.
+    """
+    public_key, signature = _largest_key(policy.key_type)
+    to_be_signed = draft(policy, public_key, None, datetime(2026, 1, 1, tzinfo=UTC)).to_be_signed
+    algorithm, headers, leeway = 15, 12, 8
+    der = len(to_be_signed) + algorithm + signature + headers + leeway
+    characters = 4 * -(-der // 3)
+    return characters + -(-characters // 64) + len("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n")
+
+
+def _largest_key(key_type: KeyType) -> tuple[CertificatePublicKeyTypes, int]:
+    """Return a public key as long as any of the type, and how many bytes its signature has at most."""
+    if key_type.rsa_bits is not None:
+        return rsa.RSAPublicNumbers(65537, 2**key_type.rsa_bits - 1).public_key(), key_type.rsa_bits // 8
+    assert key_type.curve is not None
+    integers = 2 * (key_type.curve.key_size // 8 + 3)
+    return ec.derive_private_key(1, key_type.curve).public_key(), integers + 3
+
+
+def _encoded(pem: str) -> str:
+    return base64.b64encode(pem.encode("ascii")).decode("ascii")
+
+
+def _accepted_client_ca(action: str, namespace: str, *arguments: str) -> str:
+    return _tcld("accepted-client-ca", action, namespace, *arguments)
+
+
+def _tcld(group: str, action: str, namespace: str, *arguments: str) -> str:
+    return shlex.join(("tcld", "namespace", group, action, "--namespace", namespace, *arguments))
+
+
+def _written(namespace: str, key: str, file: str) -> str:
+    path = shlex.quote(f".[{json.dumps(namespace)}].{key}")
+    return f"pulumi stack output temporalCloud --json | jq --join-output {path} > {shlex.quote(file)}"
