@@ -1,4 +1,4 @@
-"""Certificates as data: issuance policies, X.509 building for a signer elsewhere, conformity, chains.
+"""Certificates as data: issuance policies, X.509 building for a signer elsewhere, conformity, chains, requirements.
 
 Pure: no network, no clock, no Pulumi, no Azure. Whoever calls says what time it is and brings the signature. That is
 what lets an authority's key stay inside Key Vault, and lets one policy drive Key Vault and any other custody alike.
@@ -10,25 +10,35 @@ from pki.conformity import deviations
 from pki.filters import CertificateFilter, CertificateNames, tcld_filters
 from pki.issuance import Draft, SignatureAlgorithm, draft, renewal_due, validity
 from pki.policy import IssuancePolicy, KeyType, Role, Subject, SubjectAlternativeNames
+from pki.requirements import bundle_findings, client_findings, held, obstacles
+from pki.rules import Finding, Place, Rule, joined
 
 __all__ = [
     "CaBundle",
     "CertificateFilter",
     "CertificateNames",
     "Draft",
+    "Finding",
     "IssuancePolicy",
     "KeyType",
+    "Place",
     "Role",
+    "Rule",
     "SignatureAlgorithm",
     "Subject",
     "SubjectAlternativeNames",
+    "bundle_findings",
     "chain_of",
+    "client_findings",
     "deviations",
     "draft",
     "file_commands",
+    "held",
+    "joined",
     "largest_pem",
     "load_certificate",
     "load_certificates",
+    "obstacles",
     "renewal_due",
     "tcld_filters",
     "to_pem",

@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from pki.chain import issued
 from pki.policy import IssuancePolicy, KeyType, Role
 from pki.profile import extensions
+from pki.requirements import obstacles
+from pki.rules import joined
 
 BACKDATE = timedelta(hours=1)
 """How far `not_before` lies before the start of the UTC day, for consumers whose clocks are behind."""
@@ -154,8 +156,9 @@ def draft(
 ) -> Draft:
     """Return the unsigned certificate for `public_key`; without an issuer it is an authority that signs itself.
 
-    Raises ValueError if the public key is not of the policy's type, if a leaf has no issuer, or if the issuer cannot
-    issue this: it is no authority, may have none below it, or not today (see `validity`).
+    Raises ValueError if the public key is not of the policy's type, if a leaf has no issuer, if the issuer cannot
+    issue this (it is no authority, may have none below it, or not today: see `validity`), or if Temporal would refuse
+    what it issues (see `pki.requirements`).
     """
     if KeyType.of(public_key) is not policy.key_type:
         raise ValueError(f"the key is not {policy.key_type}, as the policy of {policy.subject.common_name} says")
@@ -164,6 +167,8 @@ def draft(
     elif policy.role is not Role.AUTHORITY:
         raise ValueError("only an authority signs itself; a node or a client needs an issuer")
     not_before, not_after = validity(policy, issuer, now)
+    if issuer is not None and (found := obstacles(policy, [issuer])):
+        raise ValueError(f"of its issuers, {joined(found)}")
     issuer_name = issuer.subject if issuer else policy.subject.name()
     issuer_public_key = issuer.public_key() if issuer else public_key
     algorithm = SignatureAlgorithm.of(issuer_public_key)

@@ -40,7 +40,7 @@ from tenacity import AsyncRetrying, retry_if_result, stop_after_delay, wait_fixe
 
 from cloud import inner_code
 from pki import KeyType as PolicyKeyType
-from pki import Role, deviations, draft, load_certificate, renewal_due, validity
+from pki import Role, deviations, draft, joined, load_certificate, obstacles, renewal_due, validity
 from plugin import PluginError
 from provider.inputs import CertificateInputs, outputs
 from provider.ownership import KEY_ONLY, Owner, maker
@@ -170,6 +170,12 @@ class Issuance:
     def _signs_itself(self) -> bool:
         return self.wanted.issuer is None
 
+    @property
+    def _issuers(self) -> list[x509.Certificate]:
+        """The authorities above, from the issuer on; none for an authority that signs itself."""
+        issuer = self.wanted.issuer
+        return [load_certificate(pem) for pem in (issuer.certificate_pem, *issuer.chain_pem)] if issuer else []
+
     async def _newest(self) -> KeyVaultCertificate | None:
         return await find(self.patience, self.wanted.vault_uri, self.wanted.name)
 
@@ -272,8 +278,9 @@ class Issuance:
 
     async def _issue(self, held: KeyVaultCertificate | None) -> KeyVaultCertificate:
         try:
-            # Before a key is made for a certificate that cannot be.
+            # Before a key is made for a certificate that cannot be, or that Temporal would refuse.
             validity(self.wanted.policy, self.wanted.issuer_certificate, self.now)
+            self._require_accepted_issuers()
         except ValueError as error:
             raise self._impossible(error) from error
         if self._signs_itself:
@@ -302,6 +309,11 @@ class Issuance:
             raise self._impossible(error) from error
         return await self._merge(certificate)
 
+    def _require_accepted_issuers(self) -> None:
+        """Raise ValueError if what stands above the certificate would have Temporal refuse it."""
+        if found := obstacles(self.wanted.policy, self._issuers, self.now):
+            raise ValueError(f"of its issuers, {joined(found)}")
+
     async def _require_own_key(self, held: KeyVaultCertificate | None) -> None:
         """Raise PluginError unless a request would take the authority's key, from a version that never gave it away."""
         newest = await self._newest()
@@ -317,9 +329,7 @@ class Issuance:
                 raise self._impossible(ValueError("it was made by somebody else, and its key may be exported"))
 
     async def _merge(self, certificate: x509.Certificate) -> KeyVaultCertificate:
-        issuer = self.wanted.issuer
-        chain = [load_certificate(pem) for pem in (issuer.certificate_pem, *issuer.chain_pem)] if issuer else []
-        links = [link.public_bytes(Encoding.DER) for link in (certificate, *chain)]
+        links = [link.public_bytes(Encoding.DER) for link in (certificate, *self._issuers)]
         try:
             return await self.patience.call(
                 f"merge {self._what}",
