@@ -1,4 +1,7 @@
-"""What all resources and questions of the provider share: the sign-in, the engine to speak to, the patience."""
+"""What all resources and questions of the provider share: the sign-in, the engine to speak to, the patience.
+
+Azure and Temporal Cloud are signed in to apart, and neither before it is needed.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,25 @@ from typing import Any
 
 from azure.core.exceptions import HttpResponseError
 from azure.mgmt.core.tools import parse_resource_id
+from temporalio.service import CloudService
 
 from cloud import CloudError, Identity, Session
 from cloud.identity import STACK_SETTINGS
 from plugin import Engine, PluginError
 from provider.patience import PERMISSION_WAIT_SECONDS, Patience, paces
+from provider.temporal_cloud import CloudAccount, TemporalCloud
 
 
 class Connection:
-    """One identity in one cloud, as the stack's settings and the environment have it."""
+    """One identity in one cloud and one account of Temporal Cloud, as the stack's settings and the environment say."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.identity = Identity.found(os.environ)
         self._permission_wait_seconds = PERMISSION_WAIT_SECONDS
         self._session: Session | None = None
+        self._account: CloudAccount | None = None
+        self._cloud_service: CloudService | None = None
         self._paces = paces()
 
     def configure(self, settings: Mapping[str, Any]) -> None:
@@ -33,6 +40,7 @@ class Connection:
         self.identity = Identity.found(
             os.environ, {name: str(value) for name, value in settings.items() if name in STACK_SETTINGS}
         )
+        self._account = CloudAccount.found(os.environ, settings)
 
     async def open(self) -> Session:
         """Return the session, the same one each time. Raises PluginError if there is no such cloud."""
@@ -55,6 +63,15 @@ class Connection:
             urn=urn,
             limit_seconds=limit_seconds,
             pace=self._paces[vault_uri],
+        )
+
+    async def temporal_cloud(self, urn: str, limit_seconds: float) -> TemporalCloud:
+        """Return the way to call Temporal Cloud on behalf of the resource `urn`. Raises PluginError without a key."""
+        account = self._account or CloudAccount.found(os.environ, {})
+        if self._cloud_service is None:
+            self._cloud_service = await account.service()
+        return TemporalCloud(
+            account=account, service=self._cloud_service, engine=self.engine, urn=urn, limit_seconds=limit_seconds
         )
 
     async def is_gone(self, vault_id: str) -> bool:

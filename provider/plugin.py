@@ -33,6 +33,7 @@ from plugin import Engine, PluginError, plain, property_values
 from provider.certificate import CERTIFICATE, CertificateResource
 from provider.connection import Connection
 from provider.keeping import SECRET
+from provider.namespace import NAMESPACE_ACCESS, NamespaceResource
 from provider.questions import Questions
 from provider.resource import Resource, type_of
 from provider.secret import SecretResource
@@ -41,7 +42,7 @@ _SCHEMA = Path(__file__).with_name("schema.json")
 
 
 class KeyVaultProvider(Provider):
-    """Certificates and secrets in Key Vault, and what the program asks before it declares them."""
+    """Certificates and secrets in Key Vault, access to Temporal Cloud, and what the program asks beforehand."""
 
     def __init__(self, engine: Engine) -> None:
         self.connection = Connection(engine)
@@ -49,6 +50,7 @@ class KeyVaultProvider(Provider):
         self._resources: Mapping[str, Resource] = {
             CERTIFICATE: CertificateResource(self.connection),
             SECRET: SecretResource(self.connection),
+            NAMESPACE_ACCESS: NamespaceResource(self.connection),
         }
 
     async def get_schema(self, request: GetSchemaRequest) -> GetSchemaResponse:

@@ -1,12 +1,12 @@
-"""What the engine asks of a resource, and what the answers for all that lies in a vault have in common.
+"""What the engine asks of a resource, and what the answers have in common.
 
-Its place is the vault's address and the name: another place is another resource. Decisions about change are made from
-the state alone, so that a preview needs no right beyond reading the stack.
+The place of what lies in a vault is the vault's address and the name: another place is another resource. Decisions
+about change are made from the state alone, so that a preview needs no right beyond reading the stack.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, Protocol
 
 from pulumi.provider.experimental.provider import (
@@ -71,24 +71,26 @@ def in_its_vault(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return new
 
 
-def moved(changes: dict[str, PropertyDiff]) -> list[str]:
+def moved(changes: dict[str, PropertyDiff], place: Collection[str] = PLACE) -> list[str]:
     """Return which changes are of the place, and mark them as replacing.
 
     The vault's ID is no part of the place: Azure changes its spelling, and what is created in the same vault under the
     same name is what would then be deleted.
     """
-    replaces = [path for path in changes if path in PLACE]
+    replaces = [path for path in changes if path in place]
     for path in replaces:
         changes[path] = PropertyDiff(PropertyDiffKind.UPDATE_REPLACE, input_diff=True)
     return replaces
 
 
-def diff_response(changes: dict[str, PropertyDiff], replaces: list[str]) -> DiffResponse:
+def diff_response(
+    changes: dict[str, PropertyDiff], replaces: list[str], place: Collection[str] = PLACE
+) -> DiffResponse:
     """Return the answer that these changes make."""
     return DiffResponse(
         changes=bool(changes),
         replaces=replaces,
         diffs=sorted({property_of(path) for path in changes}),
         detailed_diff=changes,
-        stables=[*PLACE],
+        stables=[*place],
     )

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 
 import pulumi
+from pydantic.alias_generators import to_camel
 
 from provider import NAME, VERSION
 from provider.inputs import COMPUTED_NAMES
+from provider.namespace_inputs import API_KEY_SETTING
+from provider.namespace_inputs import COMPUTED_NAMES as ACCESS_COMPUTED_NAMES
 from provider.secret_inputs import COMPUTED_NAMES as SECRET_COMPUTED_NAMES
 from provider.secret_inputs import SECRET_NAMES
 
@@ -19,13 +22,20 @@ from provider.secret_inputs import SECRET_NAMES
 class KeyVaultProvider(pulumi.ProviderResource):
     """The provider, told which cloud and identity to use by the settings that azure-native has too.
 
-    `settings` are those of `cloud.identity.STACK_SETTINGS`, and `permissionWaitSeconds`. Credentials come from the
-    environment (`ARM_*`), never from here.
+    `settings` are those of `cloud.identity.STACK_SETTINGS`, `permissionWaitSeconds`, and for Temporal Cloud
+    `temporalCloudApiKey`, `temporalCloudAddress` and `temporalCloudCaFile` (for an address of this machine). Azure's
+    credentials come from the environment (`ARM_*`), never from here; so may the API key (TEMPORAL_CLOUD_API_KEY), which
+    otherwise is a secret of the state.
     """
 
-    def __init__(self, name: str, settings: Mapping[str, str], opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self, name: str, settings: Mapping[str, pulumi.Input[str]], opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        properties: dict[str, pulumi.Input[str]] = dict(settings)
+        if (api_key := properties.get(API_KEY_SETTING)) is not None:
+            properties[API_KEY_SETTING] = pulumi.Output.secret(api_key)
         merged = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(version=VERSION), opts)
-        super().__init__(NAME, name, dict(settings), merged)
+        super().__init__(NAME, name, properties, merged)
 
 
 class Issuer(TypedDict):
@@ -123,6 +133,63 @@ class VaultSecret(pulumi.CustomResource):
         super().__init__(f"{NAME}:keyvault:Secret", name, properties, pulumi.ResourceOptions.merge(own, opts))
 
         for output in SECRET_COMPUTED_NAMES:
+            setattr(self, re.sub("([A-Z])", r"_\1", output).lower(), pulumi.get(self, output))
+
+
+class CertificateFilter(TypedDict, total=False):
+    """What a client's certificate must have: every field that is given, without regard to case."""
+
+    common_name: pulumi.Input[str]
+    organization: pulumi.Input[str]
+    organizational_unit: pulumi.Input[str]
+    subject_alternative_name: pulumi.Input[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloudNamespaceAccessArgs:
+    """Who is to come in to the namespace `NAME.ACCOUNT` of Temporal Cloud with a certificate.
+
+    One authority an entry, PEM. A certificate must match one of the `filters`, if there are any. What somebody else
+    added stays, unless `exclusive`. `timeout_seconds` is how long a change may take, 600 unless told; the engine's
+    custom timeouts come before it.
+    """
+
+    namespace: pulumi.Input[str]
+    certificate_authorities_pem: Sequence[pulumi.Input[str]] | pulumi.Output[list[str]]
+    filters: Sequence[CertificateFilter] = ()
+    exclusive: bool = False
+    timeout_seconds: int | None = None
+
+
+class CloudNamespaceAccess(pulumi.CustomResource):
+    """The mutual TLS of a namespace of Temporal Cloud; the namespace itself is made and deleted elsewhere.
+
+    What it names is its own, also if it was there before, and goes with it. All of its outputs are public:
+    `fingerprints` of its authorities as tcld shows them, whether mutual TLS is `enabled`, the namespace's
+    `resource_version` and `state`, and, as of the last change or refresh, what is `unmanaged`: authorities and filters
+    that somebody else added. It is imported by the namespace's ID, with all that is there.
+    """
+
+    fingerprints: pulumi.Output[list[str]]
+    enabled: pulumi.Output[bool]
+    resource_version: pulumi.Output[str]
+    state: pulumi.Output[str]
+    unmanaged: pulumi.Output[list[str]]
+
+    def __init__(self, name: str, args: CloudNamespaceAccessArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        authorities = args.certificate_authorities_pem
+        properties: dict[str, Any] = {
+            "namespace": args.namespace,
+            "certificateAuthoritiesPem": authorities if isinstance(authorities, pulumi.Output) else list(authorities),
+            "filters": [{to_camel(key): value for key, value in each.items()} for each in args.filters],
+            "exclusive": args.exclusive,
+            "timeoutSeconds": args.timeout_seconds,
+            **dict.fromkeys(ACCESS_COMPUTED_NAMES),
+        }
+        merged = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(version=VERSION), opts)
+        super().__init__(f"{NAME}:cloud:NamespaceAccess", name, properties, merged)
+
+        for output in ACCESS_COMPUTED_NAMES:
             setattr(self, re.sub("([A-Z])", r"_\1", output).lower(), pulumi.get(self, output))
 
 

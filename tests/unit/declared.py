@@ -96,6 +96,9 @@ class Azure(Mocks):
                 identifier = f"{inputs['vaultUri']}secrets/{inputs['name']}"
                 found = {"secretId": f"{identifier}/{VERSION}", "versionlessId": identifier, "version": VERSION}
                 return identifier, {**inputs, **found}
+            case "temporalazure:cloud:NamespaceAccess":
+                of_the_service = {"enabled": True, "resourceVersion": "2", "state": "active"}
+                return inputs["namespace"], {**inputs, **of_the_service, "fingerprints": ["f"], "unmanaged": []}
             case "azuread:index/application:Application":
                 object_id = guid(f"application {inputs['displayName']}")
                 identity = {"objectId": object_id, "clientId": guid(f"client {inputs['displayName']}")}

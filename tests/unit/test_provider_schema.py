@@ -16,12 +16,15 @@ from pydantic.alias_generators import to_camel, to_snake
 from cloud.identity import STACK_SETTINGS
 from pki import IssuancePolicy, Subject, SubjectAlternativeNames
 from plugin import PluginError
-from provider import NAME, VERSION, secret_inputs
+from provider import NAME, VERSION, namespace_inputs, secret_inputs
 from provider.directory import DirectoryPermission as NeededPermission
 from provider.inputs import COMPUTED_NAMES, INPUT_NAMES, CertificateInputs, IssuerReference
 from provider.plugin import KeyVaultProvider
 from provider.resources import (
     Caller,
+    CertificateFilter,
+    CloudNamespaceAccess,
+    CloudNamespaceAccessArgs,
     DirectoryPermission,
     Issuer,
     VaultCertificate,
@@ -41,6 +44,7 @@ from tests.unit.declared import VERSION as KEY_VERSION
 SCHEMA = json.loads((Path(__file__).parents[2] / "provider/schema.json").read_text())
 CERTIFICATE = SCHEMA["resources"]["temporalazure:keyvault:Certificate"]
 SECRET = SCHEMA["resources"]["temporalazure:keyvault:Secret"]
+ACCESS = SCHEMA["resources"]["temporalazure:cloud:NamespaceAccess"]
 VAULT = "https://temporal-leaf-abc.vault.azure.net/"
 
 MODELS: dict[str, type[BaseModel]] = {
@@ -49,13 +53,18 @@ MODELS: dict[str, type[BaseModel]] = {
     "keyvault:IssuancePolicy": IssuancePolicy,
     "keyvault:Issuer": IssuerReference,
     "index:DirectoryPermission": NeededPermission,
+    "cloud:CertificateFilter": namespace_inputs.CertificateFilter,
 }
 
 
 def test_the_schema_is_of_this_plugin() -> None:
     """The engine asks for the version that the program was written with."""
     assert (SCHEMA["name"], SCHEMA["version"]) == (NAME, VERSION)
-    assert list(SCHEMA["resources"]) == ["temporalazure:keyvault:Certificate", "temporalazure:keyvault:Secret"]
+    assert list(SCHEMA["resources"]) == [
+        "temporalazure:keyvault:Certificate",
+        "temporalazure:keyvault:Secret",
+        "temporalazure:cloud:NamespaceAccess",
+    ]
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -74,6 +83,8 @@ def test_the_inputs_are_the_models() -> None:
     assert tuple(CERTIFICATE["inputProperties"]) == INPUT_NAMES
     _assert_described(SECRET["inputProperties"], SECRET["requiredInputs"], secret_inputs.SecretInputs)
     assert tuple(SECRET["inputProperties"]) == secret_inputs.INPUT_NAMES
+    _assert_described(ACCESS["inputProperties"], ACCESS["requiredInputs"], namespace_inputs.NamespaceAccessInputs)
+    assert tuple(ACCESS["inputProperties"]) == namespace_inputs.INPUT_NAMES
 
 
 def test_the_outputs_are_inputs_and_what_is_computed() -> None:
@@ -85,16 +96,21 @@ def test_the_outputs_are_inputs_and_what_is_computed() -> None:
     ]
     assert tuple(SECRET["properties"]) == (*secret_inputs.INPUT_NAMES, *secret_inputs.COMPUTED_NAMES)
     assert SECRET["required"] == [*SECRET["requiredInputs"], *secret_inputs.COMPUTED_NAMES]
-    for resource in (CERTIFICATE, SECRET):
+    assert tuple(ACCESS["properties"]) == (*namespace_inputs.INPUT_NAMES, *namespace_inputs.COMPUTED_NAMES)
+    assert ACCESS["required"] == [*ACCESS["requiredInputs"], *namespace_inputs.COMPUTED_NAMES]
+    for resource in (CERTIFICATE, SECRET, ACCESS):
         for name, described in resource["inputProperties"].items():
             assert resource["properties"][name] == described
 
 
 def test_what_is_secret_is_said_to_be() -> None:
     """A generated SDK would show it, and so would a program in another language."""
-    for resource, secret in ((CERTIFICATE, frozenset[str]()), (SECRET, secret_inputs.SECRET_NAMES)):
+    none = frozenset[str]()
+    for resource, secret in ((CERTIFICATE, none), (SECRET, secret_inputs.SECRET_NAMES), (ACCESS, none)):
         for properties in (resource["inputProperties"], resource["properties"]):
             assert {name for name, described in properties.items() if described.get("secret")} == secret
+    settings = SCHEMA["config"]["variables"]
+    assert [name for name, described in settings.items() if described.get("secret")] == ["temporalCloudApiKey"]
 
 
 def test_everything_is_described() -> None:
@@ -103,6 +119,7 @@ def test_everything_is_described() -> None:
 
     assert undescribed(CERTIFICATE["properties"]) == []
     assert undescribed(SECRET["properties"]) == []
+    assert undescribed(ACCESS["properties"]) == []
     assert undescribed(SCHEMA["config"]["variables"]) == []
     for described in SCHEMA["types"].values():
         assert undescribed(described["properties"]) == []
@@ -110,7 +127,8 @@ def test_everything_is_described() -> None:
 
 def test_the_configuration_is_what_the_plugin_reads() -> None:
     """A setting that is not in the schema is dropped by tools that go by it."""
-    assert SCHEMA["config"]["variables"].keys() == {*STACK_SETTINGS, "permissionWaitSeconds"}
+    known = {*STACK_SETTINGS, "permissionWaitSeconds", *namespace_inputs.CLOUD_SETTINGS}
+    assert SCHEMA["config"]["variables"].keys() == known
     assert SCHEMA["provider"]["inputProperties"] == SCHEMA["config"]["variables"]
 
 
@@ -260,7 +278,53 @@ def test_a_secret_is_declared_as_the_plugin_takes_it() -> None:
     }
 
 
-def test_the_provider_takes_settings_and_no_credentials() -> None:
+def test_the_classes_of_an_access_have_every_name() -> None:
+    assert CloudNamespaceAccess.__annotations__.keys() == _snake(namespace_inputs.COMPUTED_NAMES)
+    assert {field.name for field in fields(CloudNamespaceAccessArgs)} == _snake(namespace_inputs.INPUT_NAMES)
+    assert CertificateFilter.__annotations__.keys() == namespace_inputs.CertificateFilter.model_fields.keys()
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_an_access_is_declared_as_the_plugin_takes_it(later: bool) -> None:
+    """Check would refuse the program's own inputs, or those that another resource makes."""
+
+    def program() -> dict[str, Any]:
+        access = CloudNamespaceAccess(
+            "orders",
+            CloudNamespaceAccessArgs(
+                namespace="orders.a1b2c",
+                certificate_authorities_pem=pulumi.Output.from_input(["pem"]) if later else ["pem"],
+                filters=[CertificateFilter(common_name="orders-*", subject_alternative_name="*.example.com")],
+                timeout_seconds=60,
+            ),
+        )
+        return {name: getattr(access, name) for name in _snake(namespace_inputs.COMPUTED_NAMES)}
+
+    declared = declare(program)
+    registered = declared.one("temporalazure:cloud:NamespaceAccess")
+    assert registered.inputs == {
+        "namespace": "orders.a1b2c",
+        "certificateAuthoritiesPem": ["pem"],
+        "filters": [{"commonName": "orders-*", "subjectAlternativeName": "*.example.com"}],
+        "exclusive": False,
+        "timeoutSeconds": 60,
+    }
+    assert registered.inputs.keys() == set(namespace_inputs.INPUT_NAMES)
+    assert registered.version == VERSION
+    assert None not in declared.outputs.values()
+
+
+def test_the_api_key_is_marked_though_the_program_did_not() -> None:
+    """It would lie in the state in the clear, with all that it opens."""
+    settings = {"temporalCloudAddress": "localhost:7233", "temporalCloudApiKey": "hunter2"}
+    declared = declare(lambda: {"urn": DeclaredProvider("temporalazure", settings).urn})
+    registered = declared.one("pulumi:providers:temporalazure")
+    assert registered.inputs["temporalCloudAddress"] == "localhost:7233"
+    assert isinstance(registered.inputs["temporalCloudApiKey"], dict), "the key is not marked as a secret"
+    assert registered.inputs["temporalCloudApiKey"]["value"] == "hunter2"
+
+
+def test_the_provider_takes_settings_and_no_credentials_of_azure() -> None:
     """A credential that it took would lie in the state."""
     declared = declare(lambda: {"urn": DeclaredProvider("temporalazure", {"environment": "china"}).urn})
     registered = declared.one("pulumi:providers:temporalazure")

@@ -1,0 +1,161 @@
+"""What a namespace's access is given, and what it is after: the shapes that live in the state. All of it is public.
+
+The program imports this, too, so no client of Temporal is loaded here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic.alias_generators import to_camel
+
+from pki import load_certificates, to_pem
+from plugin import UNKNOWN, has_unknown
+from provider.inputs import Model
+
+NAMESPACE_ID: Final = r"^[a-zA-Z0-9][a-zA-Z0-9-]*\.[a-zA-Z0-9]+$"
+"""`NAME.ACCOUNT`, as Temporal Cloud shows a namespace."""
+
+ADDRESS_SETTING, API_KEY_SETTING, CA_FILE_SETTING = CLOUD_SETTINGS = (
+    "temporalCloudAddress",
+    "temporalCloudApiKey",
+    "temporalCloudCaFile",
+)
+"""The provider's settings that are Temporal Cloud's."""
+
+_LONGEST_NAMESPACE_ID = 255
+
+
+def _one_certificate(pem: str) -> str:
+    if (count := len(load_certificates(pem))) != 1:
+        raise ValueError(f"must hold one certificate, and holds {count}; give each an entry of its own")
+    return pem
+
+
+class CertificateFilter(Model):
+    """What a client's certificate must have: each field that is given must match, without regard to case."""
+
+    common_name: str | None = None
+    organization: str | None = None
+    organizational_unit: str | None = None
+    subject_alternative_name: str | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not any(value and value.strip() for value in self.fields.values()):
+            raise ValueError(
+                "must have at least one field that is not blank: an empty filter is refused by the service"
+            )
+        return self
+
+    @property
+    def fields(self) -> dict[str, str | None]:
+        """The fields, by the service's names."""
+        return {name: getattr(self, name) for name in type(self).model_fields}
+
+    def __str__(self) -> str:
+        """For messages."""
+        return ", ".join(f'{to_camel(name)} "{value}"' for name, value in self.fields.items() if value)
+
+
+class NamespaceAccessInputs(Model):
+    """Who may come in to a namespace of Temporal Cloud with a certificate.
+
+    `exclusive` also takes away what somebody else added. `timeout_seconds` is how long a change may take.
+    """
+
+    namespace: Annotated[str, Field(pattern=NAMESPACE_ID, max_length=_LONGEST_NAMESPACE_ID)]
+    certificate_authorities_pem: tuple[Annotated[str, AfterValidator(_one_certificate)], ...]
+    filters: tuple[CertificateFilter, ...] = ()
+    exclusive: bool = False
+    timeout_seconds: Annotated[int, Field(gt=0)] | None = None
+
+    @field_validator("certificate_authorities_pem")
+    @classmethod
+    def _each_once(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        if len({fingerprint_of(pem) for pem in given}) != len(given):
+            raise ValueError("must name each certificate once")
+        return given
+
+    @field_validator("filters")
+    @classmethod
+    def _of_some_authority(
+        cls, given: tuple[CertificateFilter, ...], info: ValidationInfo
+    ) -> tuple[CertificateFilter, ...]:
+        if len(set(given)) != len(given):
+            raise ValueError("must name each filter once: the service refuses duplicates")
+        if given and info.data.get("certificate_authorities_pem") == ():
+            raise ValueError(
+                "cannot be without a certificate authority: filters choose among the certificates of those that are "
+                "accepted. Name one under certificateAuthoritiesPem, or leave the filters out"
+            )
+        return given
+
+
+INPUT_NAMES: Final = tuple(to_camel(name) for name in NamespaceAccessInputs.model_fields)
+
+COMPUTED_NAMES: Final = ("fingerprints", "enabled", "resourceVersion", "state", "unmanaged")
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """Return a certificate's fingerprint as Temporal Cloud shows it: the SHA-1 of its DER, lower-case hexadecimal."""
+    return certificate.fingerprint(hashes.SHA1()).hex()
+
+
+def fingerprint_of(pem: str) -> str:
+    """Return the fingerprint of the first certificate of a PEM text."""
+    return fingerprint(load_certificates(pem)[0])
+
+
+def inputs_of(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs that a resource's state echoes."""
+    return {name: state[name] for name in INPUT_NAMES if state.get(name) is not None}
+
+
+def spelled_out(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return right inputs in the one spelling that is compared: PEM as `pki` writes it, defaults written out.
+
+    What is not yet known stays so.
+    """
+    authorities, filters = inputs["certificateAuthoritiesPem"], inputs.get("filters") or []
+    return {
+        **{name: value for name, value in inputs.items() if value is not None},
+        "certificateAuthoritiesPem": authorities
+        if authorities == UNKNOWN
+        else [pem if pem == UNKNOWN else to_pem(load_certificates(pem)[0]) for pem in authorities],
+        "filters": filters if filters == UNKNOWN else [_given(each) for each in filters],
+        "exclusive": inputs.get("exclusive") or False,
+    }
+
+
+def in_the_order_of(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the new inputs, lists that differ from the old ones in nothing but their order as these have them."""
+
+    def arranged(name: str) -> Any:
+        before, after = old.get(name), new[name]
+        if isinstance(before, list) and isinstance(after, list) and _sorted(before) == _sorted(after):
+            return before
+        return after
+
+    return {name: arranged(name) for name in new}
+
+
+def foreseen(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the state of an access that is yet to be granted: what the inputs alone say, and nothing else known."""
+    authorities = inputs["certificateAuthoritiesPem"]
+    known = not has_unknown(authorities)
+    found = {"fingerprints": [fingerprint_of(pem) for pem in authorities]} if known else {}
+    return {**inputs, **dict.fromkeys(COMPUTED_NAMES, UNKNOWN), **found}
+
+
+def _sorted(values: list[Any]) -> list[str]:
+    return sorted(json.dumps(value, sort_keys=True) for value in values)
+
+
+def _given(each: Any) -> Any:
+    return {name: value for name, value in each.items() if value is not None} if isinstance(each, Mapping) else each
