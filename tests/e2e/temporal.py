@@ -6,6 +6,7 @@ of patience for the other's lock, which are the defaults of server.yaml). One pr
 boots at once collide over the cluster's metadata. Output goes to a log file per process.
 """
 
+import base64
 import http.client
 import json
 import re
@@ -202,15 +203,22 @@ class Cluster:
 
     def administrate(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the `temporal` CLI as a node, on the internal frontend: no token is asked for there."""
-        node = self.deployed.root / "server" / "cluster"
-        return self.deployed.run(
-            CLI_ENV,
-            cli_program(),
-            *arguments,
-            TEMPORAL_ADDRESS=f"127.0.0.1:{self.ports[INTERNAL_FRONTEND_GRPC]}",
-            TEMPORAL_TLS_CLIENT_CERT_PATH=f"{node}.pem",
-            TEMPORAL_TLS_CLIENT_KEY_PATH=f"{node}.key",
-        )
+        address = f"127.0.0.1:{self.ports[INTERNAL_FRONTEND_GRPC]}"
+        return self.deployed.run(CLI_ENV, cli_program(), *arguments, TEMPORAL_ADDRESS=address, **self._node_pair())
+
+    def _node_pair(self) -> dict[str, str]:
+        """The node's certificate and key as the CLI reads them: files, or what is inlined for the server."""
+        server = self.deployed.variables(SERVER_ENVS[0])
+        if "TEMPORAL_TLS_SERVER_CERT" in server:
+            node = self.deployed.root / "server" / "cluster"
+            return {
+                "TEMPORAL_TLS_CLIENT_CERT_PATH": f"{node}.pem",
+                "TEMPORAL_TLS_CLIENT_KEY_PATH": f"{node}.key",
+            }
+        return {
+            f"TEMPORAL_TLS_CLIENT_{part}_DATA": base64.b64decode(server[f"TEMPORAL_TLS_SERVER_{part}_DATA"]).decode()
+            for part in ("CERT", "KEY")
+        }
 
     def complaints(self) -> list[str]:
         """What the server has said that is wrong with certificates, configuration or the authorizer."""

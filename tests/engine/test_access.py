@@ -116,7 +116,7 @@ def test_roles_that_are_not_managed_are_checked_and_never_written(
     up = stack.run("up").refused()
     group = f"/subscriptions/{azure.subscription_id}/resourceGroups/{stack.project_name}-{stack.name}"
     assert f"{deployers[0]['id']} (access.deployers) has no role {OFFICER}" in up.shown
-    assert "nothing was issued" in up.shown
+    assert "nothing was changed" in up.shown
     assert f"az role assignment create --assignee-object-id {deployers[0]['id']}" in up.shown
     assert f'--role "{OFFICER}" --scope {group}/providers/Microsoft.KeyVault/vaults/temporal-' in up.shown
     assert watch.writes("vault") == []

@@ -169,6 +169,7 @@ class Deployed:
             "certificates": leaves,
             "caBundles": {name: [pem(authority.certificate)] for name, authority in self.authorities.items()},
             "keyVaults": {"leaves": {"name": self.vault.name, "id": self.vault.id, "uri": self.vault.uri}},
+            "signOn": {},
         }
 
 

@@ -130,7 +130,9 @@ class TestWholeRun:
         text = "\n".join(path.read_text() for path in whole.folder.rglob("*.json"))
         secrets = {azure.tenant_id, azure.subscription_id, vault.name, vault.id.split("/")[4]}
         for identity in azure.identities.values():
-            secrets |= {identity["clientId"], identity["objectId"], identity["clientSecret"]}
+            secrets |= {
+                identity[name] for name in ("clientId", "objectId", "clientSecret", "password") if name in identity
+            }
         assert [secret for secret in secrets if secret in text] == []
         assert "authorization" not in text.lower()
         assert not re.search(r"-----BEGIN|eyJ[\w-]{10}|127\.0\.0\.1|[\w+/=-]{64}", text)
