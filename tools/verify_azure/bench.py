@@ -168,7 +168,10 @@ class Bench:
 
     def _issuance(self, role: Role) -> IssuancePolicy:
         return IssuancePolicy(
-            role=role, subject=Subject(common_name=_SUBJECT), key_type=self.key_type, validity_days=_VALIDITY_DAYS
+            role=role,
+            subject=Subject(common_name=f"{_SUBJECT} {role}"),
+            key_type=self.key_type,
+            validity_days=_VALIDITY_DAYS,
         )
 
     async def signed(self, unsigned: Draft, key_id: str | None) -> x509.Certificate:
