@@ -139,7 +139,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, pulumi_home: Path) -> Iterato
 
 @pytest.fixture(scope="module")
 def signed_on_cluster(site: SignedOn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(site.deployed, tmp_path_factory.mktemp("signed-on-cluster")) as cluster:
+    # Keys are rolled over here more often than the server would read them, which Entra ID never does.
+    with Cluster(site.deployed, tmp_path_factory.mktemp("signed-on-cluster"), TEMPORAL_JWT_KEY_REFRESH="1s") as cluster:
         yield cluster
 
 
