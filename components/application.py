@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 import pulumi_azuread as azuread
+
+from components.derived import digest
 
 _SHOWN_AMONG_ENTERPRISE_APPLICATIONS = "WindowsAzureActiveDirectoryIntegratedApp"
 
@@ -49,7 +49,7 @@ def register(
     """
     owners = registration.owners
     kept = ["owners"] if owners.first_caller else []
-    tag = _tag(type(parent).__name__, name, *registration.identity)
+    tag = f"temporal-azure-{digest(type(parent).__name__, name, *registration.identity, length=20)}"
     registered = azuread.Application(
         name,
         display_name=display_name,
@@ -68,8 +68,3 @@ def register(
         opts=pulumi.ResourceOptions(parent=parent, ignore_changes=kept or None),
     )
     return registered, principal
-
-
-def _tag(*parts: str) -> str:
-    digest = hashlib.sha256("|".join(parts).lower().encode()).digest()
-    return f"temporal-azure-{base64.b32encode(digest).decode().lower()[:20]}"

@@ -17,7 +17,7 @@ import pulumi
 import pulumi_azuread as azuread
 
 from components.access import Principal, VaultRole, assign
-from components.key_vault import KeyVault, VaultPolicy, checked_access
+from components.key_vault import KeyVault, VaultPolicy, once_checked
 from provider.resources import VaultSecret, VaultSecretArgs
 
 _FIRST_DAY = date(1970, 1, 1)
@@ -96,8 +96,7 @@ class ClientSecret(pulumi.ComponentResource):
             ready += assign(name, VaultRole.SECRETS_OFFICER, scope, policy.access.deployers, subscription, self)
             assign(name, VaultRole.SECRETS_USER, scope, args.readers, subscription, self)
         else:
-            checked = checked_access(scope, (VaultRole.SECRETS_OFFICER,), policy, self)
-            uri = pulumi.Output.all(uri, checked).apply(lambda found: str(found[0]))
+            uri = once_checked(uri, scope, (VaultRole.SECRETS_OFFICER,), policy, self)
         return VaultSecret(
             name,
             VaultSecretArgs(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,6 +10,7 @@ import pulumi
 from pulumi_azure_native import keyvault, monitor, network
 
 from components.access import Access, VaultRole, assign
+from components.derived import digest
 from provider.resources import check_access
 
 AUTHORITIES, LEAVES = "authorities", "leaves"
@@ -126,8 +125,7 @@ class KeyVault(pulumi.ComponentResource):
             for role in args.deployer_roles:
                 self.ready += assign(name, role, vault.id, policy.access.deployers, policy.subscription_id, self)
         else:
-            checked = checked_access(vault.id, args.deployer_roles, policy, self)
-            uri = pulumi.Output.all(uri, checked).apply(lambda found: str(found[0]))
+            uri = once_checked(uri, vault.id, args.deployer_roles, policy, self)
         self.uri = uri
         if protection.network.private_endpoint_subnet:
             self.ready.append(_private_endpoint(name, args, vault.id, protection.network.private_endpoint_subnet, self))
@@ -147,18 +145,22 @@ def vault_name(purpose: str, *identity: str) -> str:
     The same identity always gives the same name, so that a killed run finds its vault again; names are global in
     Azure, and of 3 to 24 characters.
     """
-    digest = hashlib.sha256("|".join((purpose, *identity)).lower().encode()).digest()
-    return f"temporal-{purpose}-{base64.b32encode(digest).decode().lower()[:10]}"
+    return f"temporal-{purpose}-{digest(purpose, *identity, length=10)}"
 
 
-def checked_access(
-    scope: pulumi.Output[str], roles: Sequence[VaultRole], policy: VaultPolicy, parent: pulumi.Resource
-) -> pulumi.Output[None]:
-    """Return what fails unless every named deployer has these roles on `scope`, for stacks that do not assign them."""
+def once_checked(
+    uri: pulumi.Output[str],
+    scope: pulumi.Output[str],
+    roles: Sequence[VaultRole],
+    policy: VaultPolicy,
+    parent: pulumi.Resource,
+) -> pulumi.Output[str]:
+    """Return `uri`, for stacks that do not assign roles: it fails unless named deployers have these on `scope`."""
     named = [principal.object_id for principal in policy.access.deployers if not principal.first_caller]
     titles = {role.definition: role.title for role in roles}
     options = pulumi.InvokeOptions(provider=policy.provider, parent=parent)
-    return scope.apply(lambda where: check_access(where, named, titles, policy.subscription_id, options))
+    checked = scope.apply(lambda where: check_access(where, named, titles, policy.subscription_id, options))
+    return pulumi.Output.all(uri, checked).apply(lambda found: str(found[0]))
 
 
 def _network_rule_set(rules: NetworkRules) -> keyvault.NetworkRuleSetArgs:
