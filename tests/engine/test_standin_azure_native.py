@@ -1,7 +1,6 @@
 """The stand-in for azure-native between the real engine and the local Azure, used by a program of its own."""
 
 import subprocess
-import textwrap
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -18,6 +17,7 @@ from localazure.client import LocalAzure
 from localazure.dials import Dials
 from localazure.plugins.package import package, version_of
 from tests.engine.localazure.sdk import Sdk, fresh_name
+from tests.engine.standins import standin_stack
 from tools.stack import LocalStack
 
 pytestmark = pytest.mark.engine
@@ -131,16 +131,7 @@ def stack_of(tmp_path: Path, pulumi_home: Path, azure: LocalAzure) -> Callable[.
     """Makes a stack with a program and its settings, under `tmp_path`."""
 
     def make(program: str, settings: dict[str, Any], **environment: str) -> LocalStack:
-        folder = tmp_path / fresh_name()
-        project = folder / "project"
-        project.mkdir(parents=True)
-        (project / "Pulumi.yaml").write_text("name: standin\nruntime: python\n")
-        (project / "__main__.py").write_text(textwrap.dedent(program))
-        stack = LocalStack(
-            folder / "stack", azure=azure, project=project, pulumi_home=pulumi_home, environment=environment
-        )
-        stack.configure({f"standin:{name}": value for name, value in settings.items()})
-        return stack
+        return standin_stack(tmp_path, program, settings, azure=azure, pulumi_home=pulumi_home, **environment)
 
     return make
 

@@ -1,7 +1,6 @@
 """The stand-in for azuread between the real engine and the local Azure, used by a program of its own."""
 
 import json
-import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +13,7 @@ from localazure.client import LocalAzure
 from localazure.dials import Dials
 from localazure.plugins.package import version_of
 from tests.engine.localazure.sdk import Sdk, fresh_name
+from tests.engine.standins import configure, standin_stack
 from tools.stack import LocalStack
 
 pytestmark = pytest.mark.engine
@@ -180,16 +180,7 @@ def stack_of(tmp_path: Path, pulumi_home: Path, azure: LocalAzure) -> Callable[.
     """Makes a stack with a program and its settings, under `tmp_path`."""
 
     def make(program: str, settings: dict[str, Any], **environment: str) -> LocalStack:
-        folder = tmp_path / fresh_name()
-        project = folder / "project"
-        project.mkdir(parents=True)
-        (project / "Pulumi.yaml").write_text("name: standin\nruntime: python\n")
-        (project / "__main__.py").write_text(textwrap.dedent(program))
-        stack = LocalStack(
-            folder / "stack", azure=azure, project=project, pulumi_home=pulumi_home, environment=environment
-        )
-        configure(stack, settings)
-        return stack
+        return standin_stack(tmp_path, program, settings, azure=azure, pulumi_home=pulumi_home, **environment)
 
     return make
 
@@ -230,10 +221,6 @@ def directory(azure: LocalAzure) -> Iterator[Directory]:
 def name() -> str:
     """A name that no other test has."""
     return fresh_name()
-
-
-def configure(stack: LocalStack, settings: dict[str, Any]) -> None:
-    stack.configure({f"standin:{key}": value for key, value in settings.items()})
 
 
 def last(azure: LocalAzure) -> int:
