@@ -8,7 +8,7 @@ TOOLS := $(PYTHON_IN_VENV) -m tools
 ON_STACK = --stack $(STACK) $(if $(IDENTITY),--identity $(IDENTITY))
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview refresh down token test check fmt lock tools verify-azure clean
+.PHONY: help up serve preview refresh down token test check fmt lock tools verify-azure clean
 .DELETE_ON_ERROR:
 
 help: ## Say what there is
@@ -18,6 +18,9 @@ help: ## Say what there is
 
 up: .venv/.runtime ## Provision STACK and fill .deploy/STACK
 	@$(TOOLS) up $(ON_STACK)
+
+serve: .venv/.development ## Run the Temporal server and UI on what `make up` wrote, until Ctrl-C
+	@$(TOOLS) serve --stack $(STACK)
 
 preview: .venv/.runtime ## Show what `make up` would do, and write nothing
 	@$(TOOLS) preview $(ON_STACK)

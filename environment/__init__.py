@@ -28,7 +28,7 @@ from environment.files import (
     trusting,
     worker,
 )
-from environment.server_config import dynamic_config, server_config
+from environment.server_config import default_ports, dynamic_config, server_config
 from environment.variables import (
     Deployment,
     SignOn,
@@ -55,6 +55,7 @@ __all__ = [
     "SignOn",
     "cli_environment",
     "contents",
+    "default_ports",
     "dynamic_config",
     "inlined",
     "internal_frontend_environment",

@@ -13,7 +13,7 @@ The trees below have the shape of the file. Their keys are those of the server's
 (common/config/config.go), which ignore a key that they do not know.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from environment.files import SLOTS
 from environment.template import Cases, Node, Pipeline, bare, refusal, render, text, texts
@@ -308,26 +308,40 @@ def _authorization() -> Node:
 
 
 # The ports that a service listens on, unless SERVICE_GRPC_PORT and so on say otherwise: gRPC, membership, HTTP.
+_PORT_KEYS = {"GRPC": "grpcPort", "MEMBERSHIP": "membershipPort", "HTTP": "httpPort"}
 _PORTS = {
-    "frontend": (7233, 6933, 7243),
-    "internal-frontend": (7236, 6936, 7246),
-    "history": (7234, 6934, None),
-    "matching": (7235, 6935, None),
-    "worker": (7239, 6939, None),
+    "frontend": {"GRPC": 7233, "MEMBERSHIP": 6933, "HTTP": 7243},
+    "internal-frontend": {"GRPC": 7236, "MEMBERSHIP": 6936, "HTTP": 7246},
+    "history": {"GRPC": 7234, "MEMBERSHIP": 6934},
+    "matching": {"GRPC": 7235, "MEMBERSHIP": 6935},
+    "worker": {"GRPC": 7239, "MEMBERSHIP": 6939},
 }
 
 
+def default_ports(services: Iterable[str]) -> dict[str, int]:
+    """The ports that these services listen on, by the variables that set others."""
+    return {
+        _port_variable(service, protocol): port for service in services for protocol, port in _PORTS[service].items()
+    }
+
+
 def _services() -> Node:
-    return {service: {"rpc": dict(_rpc(service, *ports))} for service, ports in _PORTS.items()}
+    return {
+        service: {
+            "rpc": {
+                **{
+                    _PORT_KEYS[protocol]: bare(_port_variable(service, protocol), port)
+                    for protocol, port in ports.items()
+                },
+                "bindOnIP": text("BIND_ON_IP", "127.0.0.1"),
+            }
+        }
+        for service, ports in _PORTS.items()
+    }
 
 
-def _rpc(service: str, grpc: int, membership: int, http: int | None) -> Iterator[tuple[str, Node]]:
-    prefix = service.upper().replace("-", "_")
-    yield "grpcPort", bare(f"{prefix}_GRPC_PORT", grpc)
-    yield "membershipPort", bare(f"{prefix}_MEMBERSHIP_PORT", membership)
-    yield "bindOnIP", text("BIND_ON_IP", "127.0.0.1")
-    if http:
-        yield "httpPort", bare(f"{prefix}_HTTP_PORT", http)
+def _port_variable(service: str, protocol: str) -> str:
+    return f"{service.upper().replace('-', '_')}_{protocol}_PORT"
 
 
 def _cluster_metadata() -> Node:

@@ -8,11 +8,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 from deploy.summary import azure_cli_command
 from localazure.client import LocalAzure, LocalAzureError
@@ -21,6 +23,7 @@ from tools.attached import run_attached
 from tools.checks import problems
 from tools.hosted import exported_state, hosted_environment, require_stack
 from tools.plugins import official_plugins
+from tools.serve import Site, serving
 from tools.sign_on import local_command, person_token
 from tools.stack import LocalStack
 from tools.toolchain import Toolchain
@@ -35,7 +38,7 @@ _stack_option = click.option(
 )
 _identity_option = click.option("--identity", help="Who to be on local Azure (.local/azure/identities.json).")
 _ROLE_WAIT_SECONDS = 900
-_PROGRAMS = ("engine", "temporal", "ui", "cli", "browser", "maven")
+_PROGRAMS = ("engine", "temporal", "sql-tool", "ui", "cli", "browser", "maven")
 
 
 @click.group()
@@ -51,6 +54,7 @@ def ensure(programs: tuple[str, ...]) -> None:
     find = {
         "engine": lambda: toolchain.engine().executable,
         "temporal": toolchain.temporal_server,
+        "sql-tool": toolchain.sql_tool,
         "ui": lambda: toolchain.ui_server().executable,
         "cli": toolchain.temporal_cli,
         "browser": lambda: debian.found(debian.CHROMIUM),
@@ -103,6 +107,44 @@ def down(stack: str, identity: str | None) -> None:
     _deploy("remove", stack, target)
     if stack == LOCAL:
         LocalAzure.attach(_AZURE_STATE).stop()
+
+
+@main.command()
+@_stack_option
+def serve(stack: str) -> None:
+    """Run the Temporal server and UI on what `up` has written, until Ctrl-C."""
+    if stack == LOCAL:
+        _running_azure()  # has the keys that tokens are checked with
+    site = Site(
+        deployed=REPOSITORY / ".deploy" / stack.rpartition("/")[2],
+        database=_ROOT / "temporal" / stack.rpartition("/")[2],
+        variables=os.environ,
+        provision=f"make up STACK={stack}",
+    )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with serving(site, Toolchain(), _progress) as temporal:
+            click.echo(f"Temporal serves on {temporal.frontend}, namespaces: {', '.join(temporal.namespaces)}")
+            click.echo(f"The UI is on {temporal.ui}")
+            if stack == LOCAL:
+                people = os.path.relpath(_AZURE_STATE / "identities.json")
+                click.echo(f"Sign in as one of the people in {people}, like ada@contoso.example")
+            click.echo(f"Logs are in {os.path.relpath(site.logs)}. Ctrl-C ends everything")
+            temporal.wait()
+    except KeyboardInterrupt:
+        click.echo("Ended.")
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[None]:
+    """Show what is being done: on a terminal as long as it lasts, elsewhere as a line."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        click.echo(what, err=True)
+        yield
+        return
+    with console.status(what):
+        yield
 
 
 @main.command()

@@ -96,6 +96,9 @@ PYTHON_HOST = GoProgram(
 TEMPORAL_SERVER = GoProgram(
     name="temporal-server", directory="temporal", package="go.temporal.io/server/cmd/server", minutes=7
 )
+SQL_TOOL = GoProgram(
+    name="temporal-sql-tool", directory="temporal", package="go.temporal.io/server/cmd/tools/sql", minutes=1
+)
 UI_SERVER = GoProgram(
     name="temporal-ui-server",
     directory="ui",
@@ -171,6 +174,10 @@ class Toolchain:
     def temporal_server(self) -> Path:
         """Temporal's server. Raises ToolError as `engine` does."""
         return self._on_path(OFFICIAL_TEMPORAL_SERVER) or self.built(TEMPORAL_SERVER)
+
+    def sql_tool(self) -> Path:
+        """Temporal's tool for the tables of SQL databases. Raises ToolError as `engine` does."""
+        return self.built(SQL_TOOL)
 
     def ui_server(self) -> UiServer:
         """Temporal's UI server with its configuration template. Raises ToolError as `engine` does."""

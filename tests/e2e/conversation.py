@@ -21,7 +21,8 @@ from h2.connection import H2Connection
 from h2.events import DataReceived
 
 from tests.e2e.certificates import Pair
-from tests.e2e.temporal import Cluster, Listener, Protocol, wait_until
+from tests.e2e.temporal import Cluster, Listener, Protocol
+from tools.processes import wait_until
 
 ATTEMPTS = 5
 TIMEOUT_SECONDS = 10

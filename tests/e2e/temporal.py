@@ -11,22 +11,17 @@ import http.client
 import json
 import re
 import subprocess
-import time
-from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import Self, TypeVar
-
-import psutil
+from typing import Self
 
 from tests.e2e.deployed import Deployed
 from tests.e2e.ports import free_ports
+from tools.processes import Process, wait_until
 from tools.toolchain import Toolchain, UiServer
-
-T = TypeVar("T")
 
 SERVER_ENVS = ("server/server.env", "server/internal-frontend.env")
 CLI_ENV, UI_ENV = "cli/cli.env", "ui/ui.env"
@@ -94,63 +89,6 @@ def cli_program() -> str:
 @cache
 def ui_program() -> UiServer:
     return Toolchain().ui_server()
-
-
-def wait_until(condition: Callable[[], T], what: str, *, timeout_seconds: float = 30) -> T:
-    """The first true result of `condition`."""
-    deadline = time.monotonic() + timeout_seconds
-    while not (result := condition()):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: still not so after {timeout_seconds:.0f} s")
-        time.sleep(0.02)
-    return result
-
-
-class Process:
-    """A program with nothing but the given environment, and its log."""
-
-    def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str], log: Path, *, cwd: Path | None = None
-    ) -> None:
-        self.log = log
-        with log.open("wb") as output:
-            self._popen = subprocess.Popen(
-                command,
-                cwd=cwd,
-                env=dict(environment),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-
-    def listening_ports(self) -> set[int]:
-        """The port of every TCP socket that the process listens on."""
-        if self._popen.poll() is not None:
-            raise ProcessEndedError(f"ended with {self._popen.returncode}, saying\n{self.log.read_text()[-2000:]}")
-        connections = psutil.Process(self._popen.pid).net_connections(kind="tcp")
-        return {connection.laddr.port for connection in connections if connection.status == psutil.CONN_LISTEN}
-
-    @property
-    def status(self) -> int | None:
-        """Its exit status; None while it runs."""
-        return self._popen.poll()
-
-    def terminate(self) -> None:
-        """Ask it to end; `stop` waits until it has."""
-        self._popen.terminate()
-
-    def stop(self) -> int:
-        """Its exit status."""
-        self.terminate()
-        try:
-            return self._popen.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            self._popen.kill()
-            return self._popen.wait()
-
-
-class ProcessEndedError(Exception):
-    """A program ended that should still run."""
 
 
 class Cluster:

@@ -30,13 +30,12 @@ from tests.e2e.temporal import (
     UI_ENV,
     Cluster,
     Listener,
-    Process,
     Protocol,
     UserInterface,
-    wait_until,
 )
 from tests.engine.stacks import loaded
 from tools import REPOSITORY
+from tools.processes import Process, wait_until
 
 pytestmark = pytest.mark.e2e
 

@@ -28,8 +28,9 @@ from temporalio.envconfig import ClientConfigProfile
 from tests.e2e.deployed import Deployed
 from tests.e2e.sign_on import SignedOn, signed_on
 from tests.e2e.stack import WORKER_ENV
-from tests.e2e.temporal import Cluster, Process, wait_until
+from tests.e2e.temporal import Cluster
 from tools import REPOSITORY
+from tools.processes import Process, wait_until
 from tools.toolchain import Toolchain
 
 pytestmark = pytest.mark.e2e

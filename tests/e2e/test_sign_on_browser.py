@@ -17,7 +17,8 @@ from playwright.sync_api import Browser, expect
 from tests.e2e.browser import Visitor, running_chromium
 from tests.e2e.ports import free_ports
 from tests.e2e.sign_on import ADA, BOB, EVE, GRACE, OTHER_NAMESPACE, SignedOn, signed_on
-from tests.e2e.temporal import CLI_ENV, UI_ENV, Cluster, UserInterface, cli_program, wait_until
+from tests.e2e.temporal import CLI_ENV, UI_ENV, Cluster, UserInterface, cli_program
+from tools.processes import wait_until
 
 pytestmark = pytest.mark.e2e
 

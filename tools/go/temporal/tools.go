@@ -1,6 +1,9 @@
 //go:build tools
 
-// Package tools pins the program that this module exists to build.
+// Package tools pins the programs that this module exists to build.
 package tools
 
-import _ "go.temporal.io/server/cmd/server"
+import (
+	_ "go.temporal.io/server/cmd/server"
+	_ "go.temporal.io/server/cmd/tools/sql"
+)
