@@ -8,7 +8,7 @@ TOOLS := $(PYTHON_IN_VENV) -m tools
 ON_STACK = --stack $(STACK) $(if $(IDENTITY),--identity $(IDENTITY))
 
 .DEFAULT_GOAL := help
-.PHONY: help up serve preview refresh down token test check fmt lock tools verify-azure clean
+.PHONY: help up serve preview refresh down environment token test check fmt lock tools verify-azure clean
 .DELETE_ON_ERROR:
 
 help: ## Say what there is
@@ -31,7 +31,11 @@ refresh: .venv/.runtime ## Read back what is there into the state of STACK
 down: .venv/.runtime ## Destroy STACK; local Azure stops and keeps its state
 	@$(TOOLS) down $(ON_STACK)
 
-# Every shell has a USER, who is nobody in Entra ID: only the one on the command line counts.
+# Shells have a NAME or a USER of their own: only what is on the command line counts.
+environment: .venv/.runtime ## Make a new environment: make environment NAME=staging LOCATION=westeurope
+	@$(TOOLS) environment $(if $(filter command,$(origin NAME)),'$(NAME)') \
+		$(if $(LOCATION),--location '$(LOCATION)') $(if $(SECRETS_PROVIDER),--secrets-provider '$(SECRETS_PROVIDER)')
+
 token: .venv/.runtime ## Print a person's access token for sign-on: make token USER=ada@contoso.example
 	@$(TOOLS) token --stack $(STACK) $(if $(filter command,$(origin USER)),--user '$(USER)')
 

@@ -21,6 +21,7 @@ from localazure.client import LocalAzure, LocalAzureError
 from tools import REPOSITORY, ToolError, debian
 from tools.attached import run_attached
 from tools.checks import problems
+from tools.environments import make_environment
 from tools.hosted import exported_state, hosted_environment, require_stack
 from tools.plugins import official_plugins
 from tools.serve import Site, serving
@@ -162,6 +163,27 @@ def token(stack: str, user: str | None) -> None:
     if not local.exists():
         raise ToolError("there is no local stack: `make up` first")
     click.echo(person_token(azure, local.outputs(), user))
+
+
+@main.command()
+@click.argument("name")
+@click.option("--location", default="westeurope", show_default=True, help="The Azure region.")
+@click.option("--secrets-provider", help="What encrypts the state's secrets, as azurekeyvault://…; else a passphrase.")
+def environment(name: str, location: str, secrets_provider: str | None) -> None:
+    """Make a new environment: its stack file, and its stack in the backend."""
+    engine = Toolchain().engine()
+    is_new = make_environment(
+        name,
+        location,
+        engine=engine,
+        variables=hosted_environment(engine),
+        project=REPOSITORY,
+        secrets_provider=secrets_provider,
+    )
+    click.echo(f"Pulumi.{name}.yaml {'was written' if is_new else 'was there'}, and the stack {name} is made")
+    click.echo(
+        f"Look through Pulumi.{name}.yaml and commit it, then `make preview STACK={name}`, `make up STACK={name}`"
+    )
 
 
 @main.command()

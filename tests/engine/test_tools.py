@@ -10,8 +10,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import yaml
 
+from settings import parse
 from tools import REPOSITORY, ToolError
+from tools.environments import make_environment
 from tools.hosted import hosted_environment, require_stack
 from tools.plugins import install_plugins
 from tools.stack import EngineError, LocalStack
@@ -217,20 +220,66 @@ def test_plugins_are_installed_once_and_follow_the_choice(stack: LocalStack, tmp
     assert installed.read_text() == stand_in
 
 
-def test_stack_that_does_not_exist_is_one_line_with_the_command(tmp_path: Path, project: Path) -> None:
-    """The engine's "no stack named" does not say how to make one, nor that it needs a backend first."""
-    engine = Toolchain().engine()
+@pytest.fixture
+def hosted(tmp_path: Path) -> dict[str, str]:
+    """The variables of somebody who is logged in to an empty backend."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
     variables |= {
         "PULUMI_HOME": str(tmp_path / "home"),
         "PULUMI_BACKEND_URL": tmp_path.as_uri(),
         "PULUMI_CONFIG_PASSPHRASE": "test",
     }
-    environment = hosted_environment(engine, variables)
+    return hosted_environment(Toolchain().engine(), variables)
+
+
+def test_stack_that_does_not_exist_is_one_line_with_the_command(project: Path, hosted: dict[str, str]) -> None:
+    """The engine's "no stack named" does not say how to make one, nor that it needs a backend first."""
+    engine = Toolchain().engine()
     with pytest.raises(ToolError, match="pulumi stack init dev`"):
-        require_stack(engine, "dev", environment, project=project)
-    subprocess.run([engine.executable, "stack", "init", "dev", "--no-select"], cwd=project, env=environment, check=True)
-    require_stack(engine, "dev", environment, project=project)
+        require_stack(engine, "dev", hosted, project=project)
+    subprocess.run([engine.executable, "stack", "init", "dev", "--no-select"], cwd=project, env=hosted, check=True)
+    require_stack(engine, "dev", hosted, project=project)
+
+
+def test_new_environment_is_one_that_settings_accept(project: Path, hosted: dict[str, str]) -> None:
+    """A template that the program refuses is a bad beginning."""
+    engine = Toolchain().engine()
+    assert make_environment("staging", "northeurope", engine=engine, variables=hosted, project=project)
+
+    require_stack(engine, "staging", hosted, project=project)
+    written = yaml.safe_load((project / "Pulumi.staging.yaml").read_text())
+    assert written["encryptionsalt"]
+    settings = parse(written["config"], project="temporal-azure", stack="staging")
+    assert settings.location == "northeurope"
+    assert [warning.partition(":")[0] for warning in settings.warnings] == ["signOn.roles"]
+
+
+def test_environment_that_has_its_file_keeps_it(project: Path, hosted: dict[str, str]) -> None:
+    """Somebody else's settings would be gone."""
+    file = project / "Pulumi.staging.yaml"
+    file.write_text(SETTINGS)
+    assert not make_environment("staging", "x", engine=Toolchain().engine(), variables=hosted, project=project)
+
+    assert file.read_text().startswith(SETTINGS.splitlines()[0])
+    assert yaml.safe_load(file.read_text())["config"] == {"tiny:greeting": "hello"}
+
+
+@pytest.mark.parametrize("name", ["local", "Prod", "a_b", "", "1st", "x" * 31, "../up"])
+def test_environment_of_an_impossible_name_is_refused(project: Path, hosted: dict[str, str], name: str) -> None:
+    """Names of vaults, groups and files come from it."""
+    before = set(project.iterdir())
+    with pytest.raises(ToolError, match="cannot be an environment"):
+        make_environment(name, "westeurope", engine=Toolchain().engine(), variables=hosted, project=project)
+    assert set(project.iterdir()) == before
+
+
+def test_environment_without_a_backend_leaves_nothing(project: Path, hosted: dict[str, str], tmp_path: Path) -> None:
+    """A file without its stack looks like an environment that there is."""
+    nowhere = hosted | {"PULUMI_BACKEND_URL": (tmp_path / "file" / "below").as_uri()}
+    (tmp_path / "file").touch()
+    with pytest.raises(ToolError, match="there is no new file: "):
+        make_environment("staging", "x", engine=Toolchain().engine(), variables=nowhere, project=project)
+    assert not (project / "Pulumi.staging.yaml").exists()
 
 
 def test_missing_go_is_one_line_on_a_fresh_clone(tmp_path: Path) -> None:
