@@ -8,7 +8,7 @@ TOOLS := $(PYTHON_IN_VENV) -m tools
 ON_STACK = --stack $(STACK) $(if $(IDENTITY),--identity $(IDENTITY))
 
 .DEFAULT_GOAL := help
-.PHONY: help up serve preview refresh down environment token test check fmt lock tools verify-azure clean
+.PHONY: help up serve preview refresh down environment token test check fmt docs lock tools verify-azure clean
 .DELETE_ON_ERROR:
 
 help: ## Say what there is
@@ -53,6 +53,10 @@ check: .venv/.development ## Format, lint, types, lock files, test collection
 fmt: .venv/.development ## Format, and mend what ruff can
 	@.venv/bin/ruff check --fix --exit-zero .
 	@.venv/bin/ruff format .
+
+docs: .venv/.runtime ## Write the reference pages anew: docs/settings.md and docs/outputs.md
+	@$(PYTHON_IN_VENV) -c 'from settings.reference import reference; print(reference(), end="")' > docs/settings.md
+	@$(PYTHON_IN_VENV) -c 'from environment.reference import reference; print(reference(), end="")' > docs/outputs.md
 
 lock: .venv/.development ## Write the lock files anew; UPGRADE=1 takes newer versions
 	@$(LOCK) requirements.in --output-file requirements.txt

@@ -1117,7 +1117,4 @@ def test_the_reference_page_is_current() -> None:
     """docs/settings.md tells of settings as they were."""
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 
-    assert page == reference(), (
-        "docs/settings.md is out of date. Make it anew: "
-        'python -c "from settings.reference import reference; print(reference(), end=str())" > docs/settings.md'
-    )
+    assert page == reference(), "docs/settings.md is out of date: make docs"
