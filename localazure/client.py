@@ -101,9 +101,11 @@ class LocalAzure:
                 self._process.kill()
                 self._process.wait()
         elif running is not None:
-            _, alive = psutil.wait_procs([running], timeout=_SHUTDOWN_SECONDS)
-            if alive:
-                raise LocalAzureError(f"the local Azure on {self.state}, process {self.pid}, does not stop")
+            deadline = time.monotonic() + _SHUTDOWN_SECONDS
+            while not _has_ended(running):
+                if time.monotonic() > deadline:
+                    raise LocalAzureError(f"the local Azure on {self.state}, process {self.pid}, does not stop")
+                time.sleep(_POLL_SECONDS)
 
     def kill(self) -> None:
         """SIGKILL the process, as a crash would; only for one that this object started."""
@@ -233,3 +235,11 @@ def _listens(state: Path, pid: int) -> bool:
         return bool(json.loads((state / "endpoint.json").read_text())["pid"] == pid)
     except FileNotFoundError:
         return False
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    """Whether a process is gone, or waits for a parent that never asks, as in a container without an init."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

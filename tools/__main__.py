@@ -107,7 +107,10 @@ def down(stack: str, identity: str | None) -> None:
     target.run("destroy")
     _deploy("remove", stack, target)
     if stack == LOCAL:
-        LocalAzure.attach(_AZURE_STATE).stop()
+        try:
+            LocalAzure.attach(_AZURE_STATE).stop()
+        except LocalAzureError as error:
+            raise ToolError(str(error)) from error
 
 
 @main.command()
