@@ -41,7 +41,10 @@ def _is_alive(holder: dict[str, Any]) -> bool:
     if holder["hostname"] != socket.gethostname():
         return True
     try:
-        started = psutil.Process(int(holder["pid"])).create_time()
+        process = psutil.Process(int(holder["pid"]))
+        started = process.create_time()
+        if process.status() == psutil.STATUS_ZOMBIE:  # killed, and nobody asked: a container without an init
+            return False
     except psutil.NoSuchProcess:
         return False
     return started <= datetime.fromisoformat(holder["timestamp"]).timestamp() + _CLOCK_TOLERANCE_SECONDS
