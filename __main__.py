@@ -76,6 +76,9 @@ if config.sign_on:
 deployment = temporal.Deployment(
     internode_authority=config.certificates["cluster"].issuer,
     client_authorities=config.client_authorities,
+    host_overrides=config.host_overrides,
+    generations=config.trusted_generations,
+    clients=config.clients,
     frontend_address=config.frontend.address,
     server_name=config.frontend.server_name,
     namespace=config.frontend.namespace,

@@ -6,6 +6,7 @@ somewhere else. So whatever can be known beforehand is known here. Pure: whoever
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -54,7 +55,6 @@ _WHAT_FOLLOWS = {
 }
 _ISSUE_ANEW = "Run `make up`, which issues it anew."
 _RUN_UP = "Run `make up` with this version of the program."
-_SERVER_SLOTS = 2
 _WORKER_IDENTITY = {"AZURE_AUTHORITY_HOST": "", "AZURE_TENANT_ID": "", "AZURE_CLIENT_ID": ""}
 
 
@@ -151,6 +151,7 @@ def _file_problems(
     name: str, file: str, environment: Environment, startup: Startup, outputs: Outputs
 ) -> Iterator[Problem]:
     written = contents(environment)
+    slots = Counter(content.authority for content in written.values() if isinstance(content, AuthoritySlot))
     roots = {"server", "ui", "cli", "workers"}
     for variable, value in environment.items():
         content = written.get(value) if value else None
@@ -162,12 +163,14 @@ def _file_problems(
                 _RUN_UP,
             )
         elif content is not None:
-            for what in _content_problems(content, value, startup, outputs):
+            for what in _content_problems(content, value, startup, outputs, slots):
                 wrong = f"{variable} in {file} names {value}, {what}"
                 yield Problem(name, wrong, "That file would be useless or absent.", _RUN_UP)
 
 
-def _content_problems(content: Content, path: str, startup: Startup, outputs: Outputs) -> Iterator[str]:
+def _content_problems(
+    content: Content, path: str, startup: Startup, outputs: Outputs, slots: Mapping[str, int]
+) -> Iterator[str]:
     steps = path.split("/")
     if not path.startswith(f"{startup.consumer.directory}/") or any(step in ("", ".", "..") for step in steps):
         yield "which is not in its own directory"
@@ -177,8 +180,8 @@ def _content_problems(content: Content, path: str, startup: Startup, outputs: Ou
             yield f"but its certificate is {startup.consumer.certificate}"
         case AuthoritySlot(authority, _) | AuthorityBundle(authority) if not outputs.ca_bundles.get(authority):
             yield f"but caBundles has no authority {authority}"
-        case AuthoritySlot(authority, _) if (trusted := len(outputs.ca_bundles[authority])) > _SERVER_SLOTS:
-            yield f"but {trusted} generations of {authority} are trusted, and there is room for two"
+        case AuthoritySlot(authority) if (trusted := len(outputs.ca_bundles[authority])) > slots[authority]:
+            yield f"but {trusted} generations of {authority} are trusted, and there is room for {slots[authority]}"
         case Document.SERVER_CONFIG if not outputs.server_config.strip():
             yield "but the output serverConfig is empty"
         case Document.DYNAMIC_CONFIG if not outputs.dynamic_config.strip():

@@ -88,9 +88,8 @@ def _content(content: Content, outputs: Outputs, keys: Mapping[str, Secret]) -> 
             return certificate_pem(outputs, name)
         case PrivateKey(name):
             return keys[name].private_key_pem
-        case AuthoritySlot(authority, slot):
-            bundle = outputs.ca_bundles[authority]
-            return _pem(bundle[-1 if slot == "b" else 0])
+        case AuthoritySlot(authority):
+            return _pem(content.chosen(outputs.ca_bundles[authority]))
         case AuthorityBundle(authority):
             return _pem(*outputs.ca_bundles[authority])
         case Document.SERVER_CONFIG:

@@ -7,16 +7,28 @@ variable names, and none is written that no variable names.
 
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import PurePosixPath
-from typing import Literal, TypeAlias
+from string import ascii_lowercase
+from typing import TypeAlias, TypeVar
+
+T = TypeVar("T")
 
 Environment: TypeAlias = Mapping[str, str]
-Slot: TypeAlias = Literal["a", "b"]
 
-SLOTS: tuple[Slot, ...] = ("a", "b")
+FEWEST_SLOTS = 2
+MOST_SLOTS = len(ascii_lowercase)
+
+
+def slots(generations: int) -> str:
+    """The letters of the files that an authority with so many trusted generations has on the server.
+
+    Two at least, so that a second generation comes and goes while the server runs: it reads what is in the files again,
+    and which files there are only at start.
+    """
+    return ascii_lowercase[: max(generations, FEWEST_SLOTS)]
 
 
 @dataclass(frozen=True)
@@ -35,13 +47,19 @@ class PrivateKey:
 
 @dataclass(frozen=True)
 class AuthoritySlot:
-    """PEM of one generation of an authority, alone: `a` is the one that signs, `b` the other trusted one, or `a` again.
+    """PEM of one generation of an authority, alone: `a` is the one that signs, `b` and so on the other trusted ones.
 
-    The server compares the first certificate of a file to see whether it changed, so a second one would go unnoticed.
+    A letter beyond the last generation stands for the first one again. The server compares the first certificate of a
+    file to see whether it changed, so a second one would go unnoticed.
     """
 
     authority: str
-    slot: Slot
+    slot: str
+
+    def chosen(self, generations: Sequence[T]) -> T:
+        """The one of the trusted generations, the one that signs first, that is in this file."""
+        position = ascii_lowercase.index(self.slot)
+        return generations[position if position < len(generations) else 0]
 
 
 @dataclass(frozen=True)
@@ -77,7 +95,7 @@ class Consumer:
     def private_key_path(self) -> str:
         return f"{self.directory}/{self.certificate}.key"
 
-    def slot_path(self, authority: str, slot: Slot) -> str:
+    def slot_path(self, authority: str, slot: str) -> str:
         return f"{self.directory}/ca/{authority}-{slot}.pem"
 
     def bundle_path(self, authority: str) -> str:
@@ -109,7 +127,7 @@ def worker(name: str) -> Consumer:
 # (common/rpc/encryption) and the UI (server/rpc of ui-server), which want base64 of PEM; NAME_DATA in the place of
 # NAME_PATH for the SDKs and the CLI (envconfig), which want the PEM itself. Documents can only be files.
 _BASE64_DATA = re.compile(
-    r"TEMPORAL_TLS_(?:(?:SERVER|FRONTEND)_(?:CERT|KEY)|(?:SERVER2?|CLIENT\d+)_CA_CERT|CERT|KEY|CA)"
+    r"TEMPORAL_TLS_(?:(?:SERVER|FRONTEND)_(?:CERT|KEY)|(?:SERVER\d*|(?:HOST\d+_)?CLIENT\d+)_CA_CERT|CERT|KEY|CA)"
 )
 _PEM_DATA = re.compile(r"TEMPORAL_TLS_(?:CLIENT_CERT|CLIENT_KEY|SERVER_CA_CERT)_PATH")
 _DOCUMENT = re.compile(r"TEMPORAL_SERVER_CONFIG_FILE_PATH|DYNAMIC_CONFIG_FILE_PATH")
@@ -172,7 +190,7 @@ def _content(path: PurePosixPath) -> Content:
     match path.parts:
         case ("server", "ca", _):
             authority, _, slot = path.stem.rpartition("-")
-            return AuthoritySlot(authority, "b" if slot == "b" else "a")
+            return AuthoritySlot(authority, slot)
         case ("workers", _, "ca", _) | ("ui" | "cli", "ca", _):
             return AuthorityBundle(path.stem)
         case (_, name) if path.suffix == ".yaml":

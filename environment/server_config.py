@@ -13,10 +13,10 @@ The trees below have the shape of the file. Their keys are those of the server's
 (common/config/config.go), which ignore a key that they do not know.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from environment.files import SLOTS
 from environment.template import Cases, Node, Pipeline, bare, refusal, render, text, texts
+from environment.trust import Trust
 from environment.variables import Deployment
 
 DATABASES = ("sqlite", "postgres12", "postgres12_pgx", "mysql8", "cassandra")
@@ -36,7 +36,7 @@ def server_config(deployment: Deployment) -> str:
         "global": {
             "membership": {"maxJoinDuration": "30s", "broadcastAddress": text("TEMPORAL_BROADCAST_ADDRESS")},
             "pprof": {"port": bare("PPROF_PORT", 0)},
-            "tls": _tls(client_slots=len(deployment.client_authorities) * len(SLOTS)),
+            "tls": _tls(deployment.trust),
             "metrics": _metrics(),
             "authorization": _authorization(),
         },
@@ -44,7 +44,7 @@ def server_config(deployment: Deployment) -> str:
         "clusterMetadata": _cluster_metadata(),
         "dynamicConfigClient": {"filepath": text("DYNAMIC_CONFIG_FILE_PATH"), "pollInterval": "60s"},
     }
-    return "".join((_HEADER, _DEFINITIONS, *_refusals(sign_on=deployment.sign_on is not None), render(document)))
+    return "".join((_HEADER, _DEFINITIONS, *_refusals(deployment), render(document)))
 
 
 def dynamic_config() -> str:
@@ -88,18 +88,25 @@ _REQUIRED_FOR_SIGN_ON = {
 }
 
 
-def _refusals(*, sign_on: bool) -> Iterator[str]:
+def _refusals(deployment: Deployment) -> Iterator[str]:
     advice = "Start this process with the variables of server.env or internal-frontend.env."
     for name, consequence in _REQUIRED_FILES.items():
         yield refusal(f"not ({_file(name)})", f"{name} is not set: {consequence}. {advice}")
-    for name, consequence in (_REQUIRED_VALUES | (_REQUIRED_FOR_SIGN_ON if sign_on else {})).items():
+    for name, consequence in (_REQUIRED_VALUES | (_REQUIRED_FOR_SIGN_ON if deployment.sign_on else {})).items():
         yield refusal(f'not (env "{name}")', f"{name} is not set: {consequence}. {advice}")
-    admitted, internode = _file("TEMPORAL_TLS_CLIENT1_CA_CERT"), _file("TEMPORAL_TLS_SERVER_CA_CERT")
-    yield refusal(
-        f'and (contains "internal-frontend" (env "TEMPORAL_SERVICES")) (ne ({admitted}) ({internode}))',
-        "The internal frontend takes whoever it admits for an administrator, and TEMPORAL_TLS_CLIENT1_CA_CERT lets "
-        "clients in over HTTP. Run it as a process of its own, with the variables of internal-frontend.env.",
-    )
+    internode = _file("TEMPORAL_TLS_SERVER_CA_CERT")
+    for host, (first, *_) in {"": deployment.trust.client_variables, **deployment.trust.host_variables}.items():
+        if host:
+            yield refusal(
+                f"not ({_file(first)})",
+                f"{first} is not set: under the name {host} the frontend would trust every authority that this machine "
+                f"trusts. {advice}",
+            )
+        yield refusal(
+            f'and (contains "internal-frontend" (env "TEMPORAL_SERVICES")) (ne ({_file(first)}) ({internode}))',
+            f"The internal frontend takes whoever it admits for an administrator, and {first} lets clients in over "
+            f"HTTP. Run it as a process of its own, with the variables of internal-frontend.env.",
+        )
     databases = " ".join(f'"{name}"' for name in DATABASES)
     yield refusal(
         f"not (has $database (list {databases}))",
@@ -245,9 +252,12 @@ def _elasticsearch() -> dict[str, Node]:
     }
 
 
-def _tls(*, client_slots: int) -> Node:
-    internode = ("TEMPORAL_TLS_SERVER_CA_CERT", "TEMPORAL_TLS_SERVER2_CA_CERT")
-    clients = tuple(f"TEMPORAL_TLS_CLIENT{number}_CA_CERT" for number in range(1, client_slots + 1))
+def _tls(trust: Trust) -> Node:
+    internode = trust.internode_variables
+    hosts = {
+        host: _tls_server(certificate="TEMPORAL_TLS_FRONTEND", admitted=admitted)
+        for host, admitted in trust.host_variables.items()
+    }
     return {
         "refreshInterval": bare("TEMPORAL_TLS_REFRESH_INTERVAL", "0s"),
         "expirationChecks": {
@@ -255,27 +265,36 @@ def _tls(*, client_slots: int) -> Node:
             "errorWindow": bare("TEMPORAL_TLS_EXPIRATION_CHECKS_ERROR_WINDOW", "0s"),
             "checkInterval": bare("TEMPORAL_TLS_EXPIRATION_CHECKS_CHECK_INTERVAL", "0s"),
         },
-        "internode": _tls_group("INTERNODE", certificate="TEMPORAL_TLS_SERVER", admitted=internode, roots=internode),
-        "frontend": _tls_group("FRONTEND", certificate="TEMPORAL_TLS_FRONTEND", admitted=clients, roots=internode),
+        "internode": {
+            "server": _tls_server(certificate="TEMPORAL_TLS_SERVER", admitted=internode),
+            "client": _tls_client("INTERNODE", roots=internode),
+        },
+        "frontend": {
+            "server": _tls_server(certificate="TEMPORAL_TLS_FRONTEND", admitted=trust.client_variables),
+            "client": _tls_client("FRONTEND", roots=internode),
+            **({"hostOverrides": hosts} if hosts else {}),
+        },
     }
 
 
-def _tls_group(group: str, *, certificate: str, admitted: tuple[str, ...], roots: tuple[str, ...]) -> Node:
+def _tls_server(*, certificate: str, admitted: Sequence[str]) -> dict[str, Node]:
     return {
-        "server": {
-            "requireClientAuth": True,
-            "certFile": text(f"{certificate}_CERT"),
-            "certData": text(f"{certificate}_CERT_DATA"),
-            "keyFile": text(f"{certificate}_KEY"),
-            "keyData": text(f"{certificate}_KEY_DATA"),
-            "clientCaFiles": texts(admitted),
-            "clientCaData": texts(f"{name}_DATA" for name in admitted),
-        },
-        "client": {
-            "serverName": text(f"TEMPORAL_TLS_{group}_SERVER_NAME"),
-            "rootCaFiles": texts(roots),
-            "rootCaData": texts(f"{name}_DATA" for name in roots),
-        },
+        # Without it, said here once more for a host, a caller that shows no certificate is let in.
+        "requireClientAuth": True,
+        "certFile": text(f"{certificate}_CERT"),
+        "certData": text(f"{certificate}_CERT_DATA"),
+        "keyFile": text(f"{certificate}_KEY"),
+        "keyData": text(f"{certificate}_KEY_DATA"),
+        "clientCaFiles": texts(admitted),
+        "clientCaData": texts(f"{name}_DATA" for name in admitted),
+    }
+
+
+def _tls_client(group: str, *, roots: Sequence[str]) -> dict[str, Node]:
+    return {
+        "serverName": text(f"TEMPORAL_TLS_{group}_SERVER_NAME"),
+        "rootCaFiles": texts(roots),
+        "rootCaData": texts(f"{name}_DATA" for name in roots),
     }
 
 

@@ -7,12 +7,13 @@ environments of two consumers never belong in one shell.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
-from environment.files import CLI, SERVER, SLOTS, UI, Consumer, Document, worker
+from environment.files import CLI, SERVER, UI, Consumer, Document, worker
+from environment.trust import Trust
 
 Value: TypeAlias = Any
 """A variable's text, or what an engine will have it from later: such a value is placed as it comes, and never read."""
@@ -58,12 +59,25 @@ class SignOn(Protocol):
         """What each worker signs in with, by its name: the variables that azure-identity reads."""
 
 
+class Client(Protocol):
+    """The name that a client asks the server's certificate for, and its namespace."""
+
+    @property
+    def server_name(self) -> str: ...
+
+    @property
+    def namespace(self) -> str: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
     """What the stack decides about Temporal.
 
     `frontend_address` is where clients reach the frontend (host:port), `server_name` the DNS name in the server's
-    certificate. `internode_authority` issues that certificate, `client_authorities` those of UI, CLI and workers.
+    certificate. `internode_authority` issues that certificate; the frontend admits clients of `client_authorities`, and
+    under each name in `host_overrides` those of the authorities there instead. `generations` says how many of an
+    authority are trusted, two at most of one that it does not name. `clients` has those, by their certificates, that
+    may differ from `server_name` and `namespace`.
     Without `sign_on` whoever holds a client certificate is an administrator.
     The server reads certificates and client authorities again every `refresh_interval`; what ends within a window is
     logged (and counted in metrics) every `expiry_check_interval`, as an error within `expiry_error_window`. The keys of
@@ -75,6 +89,9 @@ class Deployment:
     frontend_address: str = "127.0.0.1:7233"
     server_name: str = "temporal.internal"
     namespace: str = "default"
+    host_overrides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    generations: Mapping[str, int] = field(default_factory=dict)
+    clients: Mapping[str, Client] = field(default_factory=dict)
     sign_on: SignOn | None = None
     refresh_interval: timedelta = timedelta(minutes=5)
     expiry_warning_window: timedelta = timedelta(days=21)
@@ -82,25 +99,39 @@ class Deployment:
     expiry_check_interval: timedelta = timedelta(hours=1)
     keys_refresh_interval: timedelta = timedelta(minutes=1)
 
+    @property
+    def trust(self) -> Trust:
+        """Whom the server's listeners admit."""
+        return Trust(
+            internode=self.internode_authority,
+            clients=self.client_authorities,
+            hosts=self.host_overrides,
+            generations=self.generations,
+        )
+
+    def client(self, certificate: str) -> "Client | Deployment":
+        """How a client calls the server and where it works, by its certificate."""
+        return self.clients.get(certificate, self)
+
 
 def server_environment(deployment: Deployment) -> dict[str, Value]:
     """The public frontend, history, matching and the system worker: the frontend admits client certificates alone."""
-    return _process(deployment, services=_SERVICES, admitted=deployment.client_authorities)
+    return _process(deployment, services=_SERVICES, internal=False)
 
 
 def internal_frontend_environment(deployment: Deployment) -> dict[str, Value]:
     """The internal frontend, to which every caller is an administrator: it admits the cluster's certificate."""
-    return _process(deployment, services=("internal-frontend",), admitted=(deployment.internode_authority,))
+    return _process(deployment, services=("internal-frontend",), internal=True)
 
 
 def ui_environment(deployment: Deployment) -> dict[str, Value]:
     return {
         "TEMPORAL_ADDRESS": deployment.frontend_address,
-        "TEMPORAL_DEFAULT_NAMESPACE": deployment.namespace,
+        "TEMPORAL_DEFAULT_NAMESPACE": deployment.client(UI.certificate).namespace,
         "TEMPORAL_TLS_CA": UI.bundle_path(deployment.internode_authority),
         "TEMPORAL_TLS_CERT": UI.certificate_path,
         "TEMPORAL_TLS_KEY": UI.private_key_path,
-        "TEMPORAL_TLS_SERVER_NAME": deployment.server_name,
+        "TEMPORAL_TLS_SERVER_NAME": deployment.client(UI.certificate).server_name,
         "TEMPORAL_TLS_ENABLE_HOST_VERIFICATION": "true",
         **(_ui_sign_on(deployment.sign_on) if deployment.sign_on else {}),
     }
@@ -117,9 +148,7 @@ def worker_environment(deployment: Deployment, name: str) -> dict[str, Value]:
     return _client(deployment, worker(name)) | token
 
 
-def _process(deployment: Deployment, *, services: Iterable[str], admitted: Iterable[str]) -> dict[str, Value]:
-    internode_a, internode_b = (SERVER.slot_path(deployment.internode_authority, slot) for slot in SLOTS)
-    client_slots = [SERVER.slot_path(authority, slot) for authority in admitted for slot in SLOTS]
+def _process(deployment: Deployment, *, services: Iterable[str], internal: bool) -> dict[str, Value]:
     return {
         "TEMPORAL_SERVICES": ",".join(services),
         "TEMPORAL_SERVER_CONFIG_FILE_PATH": SERVER.document_path(Document.SERVER_CONFIG),
@@ -131,9 +160,7 @@ def _process(deployment: Deployment, *, services: Iterable[str], admitted: Itera
         "TEMPORAL_TLS_SERVER_KEY": SERVER.private_key_path,
         "TEMPORAL_TLS_FRONTEND_CERT": SERVER.certificate_path,
         "TEMPORAL_TLS_FRONTEND_KEY": SERVER.private_key_path,
-        "TEMPORAL_TLS_SERVER_CA_CERT": internode_a,
-        "TEMPORAL_TLS_SERVER2_CA_CERT": internode_b,
-        **{f"TEMPORAL_TLS_CLIENT{number}_CA_CERT": path for number, path in enumerate(client_slots, start=1)},
+        **deployment.trust.environment(internal=internal),
         "TEMPORAL_TLS_INTERNODE_SERVER_NAME": deployment.server_name,
         "TEMPORAL_TLS_FRONTEND_SERVER_NAME": deployment.server_name,
         "TEMPORAL_TLS_REFRESH_INTERVAL": _duration(deployment.refresh_interval),
@@ -185,12 +212,12 @@ def _origin(url: str) -> str:
 def _client(deployment: Deployment, consumer: Consumer) -> dict[str, Value]:
     return {
         "TEMPORAL_ADDRESS": deployment.frontend_address,
-        "TEMPORAL_NAMESPACE": deployment.namespace,
+        "TEMPORAL_NAMESPACE": deployment.client(consumer.certificate).namespace,
         "TEMPORAL_TLS": "true",
         "TEMPORAL_TLS_CLIENT_CERT_PATH": consumer.certificate_path,
         "TEMPORAL_TLS_CLIENT_KEY_PATH": consumer.private_key_path,
         "TEMPORAL_TLS_SERVER_CA_CERT_PATH": consumer.bundle_path(deployment.internode_authority),
-        "TEMPORAL_TLS_SERVER_NAME": deployment.server_name,
+        "TEMPORAL_TLS_SERVER_NAME": deployment.client(consumer.certificate).server_name,
     }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pki import Role
+from pki.cloud_access import MOST_AUTHORITIES
+from settings.frontend_conflicts import frontend_conflicts
 from settings.problems import Location, Problem, listed, quoted
 from settings.resolved import LOCAL_STACK, AuthoritySettings, CertificateSettings, Settings
 from settings.sign_on_conflicts import sign_on_conflicts, unwise_sign_on
@@ -12,7 +14,6 @@ from settings.temporal_cloud_conflicts import temporal_cloud_conflicts
 from settings.values import LONGEST_NAME_PART, RESOURCE_GROUP_FIX, encoded_length, resource_group_fault
 from settings.written import DefaultAction, Network
 
-TRUSTED_GENERATIONS = 2
 EVERY_CERTIFICATE = "*"
 
 _TOO_LONG = f"X.509 has room for {LONGEST_NAME_PART} characters in a common name."
@@ -34,6 +35,7 @@ def conflicts(settings: Settings) -> Iterator[Problem]:
     for certificate in settings.certificates.values():
         yield from _issuer(certificate, settings)
         yield from _certificate(certificate, settings)
+    yield from frontend_conflicts(settings)
     yield from _distinguished_names(settings)
     yield from _readers(settings)
     yield from sign_on_conflicts(settings)
@@ -102,11 +104,12 @@ def _authority(authority: AuthoritySettings) -> Iterator[Problem]:
             f"Use one of: {listed(map(str, authority.generations))}.",
             rests_on=(generations,),
         )
-    if len(authority.generations) > TRUSTED_GENERATIONS:
+    if len(authority.generations) > MOST_AUTHORITIES:
         yield Problem(
             generations,
             f"has {len(authority.generations)} generations",
-            f"The server has room for {TRUSTED_GENERATIONS} of an authority: the one that signs, and another.",
+            f"Temporal Cloud takes {MOST_AUTHORITIES} certificates in a CA bundle, and a key that nothing needs helps "
+            "only who stole it.",
             "Remove those that no certificate in use was issued by.",
         )
     longest = max((generation.common_name for generation in authority.generations.values()), key=len, default="")
@@ -152,7 +155,6 @@ def _issuer(certificate: CertificateSettings, settings: Settings) -> Iterator[Pr
 
 def _certificate(certificate: CertificateSettings, settings: Settings) -> Iterator[Problem]:
     here = ("certificates", certificate.name)
-    server_name = settings.frontend.server_name
     if certificate.renew_before_days >= certificate.validity_days:
         yield Problem(
             (*here, "renewBeforeDays"),
@@ -167,14 +169,6 @@ def _certificate(certificate: CertificateSettings, settings: Settings) -> Iterat
             f"its default, {quoted(certificate.common_name)}, has {len(certificate.common_name)} characters",
             _TOO_LONG,
             "Set a shorter one: clients look at dnsNames.",
-            rests_on=(("frontend", "serverName"),),
-        )
-    if certificate.role is Role.NODE and server_name.lower() not in map(str.lower, certificate.dns_names):
-        yield Problem(
-            (*here, "dnsNames"),
-            f"lacks {quoted(server_name)}, which is frontend.serverName",
-            "Every client would refuse the server's certificate.",
-            "Add it, or leave dnsNames out.",
             rests_on=(("frontend", "serverName"),),
         )
     namesake, _, number = certificate.name.rpartition("-")

@@ -62,7 +62,10 @@ class AuthoritySettings:
 
 @dataclass(frozen=True, kw_only=True)
 class CertificateSettings:
-    """A leaf certificate; `issuer` is a key of `Settings.certificate_authorities`."""
+    """A leaf certificate; `issuer` is a key of `Settings.certificate_authorities`.
+
+    A client calls the server `server_name`, and works in `namespace`.
+    """
 
     name: str
     role: Role
@@ -78,6 +81,8 @@ class CertificateSettings:
     key_type: KeyType
     validity_days: int
     renew_before_days: int
+    namespace: str
+    server_name: str
 
     @property
     def policy(self) -> IssuancePolicy:
@@ -181,6 +186,7 @@ def _subject(of: AuthoritySettings | CertificateSettings, common_name: str) -> S
 class Settings:
     """Everything that a stack decides.
 
+    `client_authorities` are those whose clients the frontend admits, under names that it has no override for.
     `sign_on` is None where `authorization: none` says so; what is said of it is idle then. `access.readers` may have
     the key `*`, for every certificate. `warnings` tell the user what is allowed and still unwise.
     """
@@ -194,6 +200,7 @@ class Settings:
     certificate_authorities: dict[str, AuthoritySettings]
     certificates: dict[str, CertificateSettings]
     frontend: Frontend
+    client_authorities: tuple[str, ...]
     access: Access
     namespaces: tuple[str, ...]
     sign_on: SignOnSettings | None
@@ -207,9 +214,19 @@ class Settings:
         return tuple(name for name in self.certificates if name not in (CLUSTER, UI, CLI))
 
     @property
-    def client_authorities(self) -> tuple[str, ...]:
-        """The authorities that issue for the UI, the CLI and the workers, each once."""
-        return tuple(dict.fromkeys(leaf.issuer for leaf in self.certificates.values() if leaf.role is Role.CLIENT))
+    def clients(self) -> dict[str, CertificateSettings]:
+        """The certificates of the UI, the CLI and the workers."""
+        return {name: leaf for name, leaf in self.certificates.items() if leaf.role is Role.CLIENT}
+
+    @property
+    def host_overrides(self) -> dict[str, tuple[str, ...]]:
+        """The frontend's other names, and the authorities whose clients are admitted under each."""
+        return {host: override.authorities for host, override in self.frontend.host_overrides.items()}
+
+    @property
+    def trusted_generations(self) -> dict[str, int]:
+        """How many generations of each authority are trusted."""
+        return {name: len(authority.generations) for name, authority in self.certificate_authorities.items()}
 
 
 def resolve(written: WrittenSettings, *, project: str, stack: str) -> Settings:
@@ -239,26 +256,44 @@ def resolve(written: WrittenSettings, *, project: str, stack: str) -> Settings:
     if entries.keys() == {CLUSTER, UI, CLI}:
         entries[DEFAULT_WORKER] = WrittenCertificate()
     server_name = written.frontend.server_name
-    namespaces = written.namespaces or (written.frontend.namespace,)
+    namespace, hosts = written.frontend.namespace, written.frontend.host_overrides
+    issuers = {name: entry.issuer or _default_issuer(name, authorities) for name, entry in entries.items()}
+    issuing_for_clients = tuple(dict.fromkeys(issuer for name, issuer in issuers.items() if name != CLUSTER))
+    under_a_host = {authority for override in hosts.values() for authority in override.authorities}
+    client_authorities = (
+        written.frontend.authorities
+        or tuple(authority for authority in issuing_for_clients if authority not in under_a_host)
+        or issuing_for_clients
+    )
+
+    def server_name_for(issuer: str) -> str:
+        admitting = [host for host, override in hosts.items() if issuer in override.authorities]
+        return admitting[0] if len(admitting) == 1 and issuer not in client_authorities else server_name
+
     certificates = {
         name: CertificateSettings(
             name=name,
             role=Role.NODE if name == CLUSTER else Role.CLIENT,
-            issuer=entry.issuer or _default_issuer(name, authorities),
+            issuer=issuers[name],
             common_name=entry.common_name or (server_name if name == CLUSTER else name),
             organization=entry.organization or project,
             organizational_unit=entry.organizational_unit,
             country=entry.country,
-            dns_names=entry.dns_names or ((server_name,) if name == CLUSTER else ()),
+            dns_names=entry.dns_names or ((server_name, *hosts) if name == CLUSTER else ()),
             ip_addresses=entry.ip_addresses,
             uris=entry.uris,
             emails=entry.emails,
             key_type=entry.key_type,
             validity_days=entry.validity_days,
             renew_before_days=entry.renew_before_days,
+            namespace=entry.namespace or namespace,
+            server_name=entry.server_name or (server_name if name == CLUSTER else server_name_for(issuers[name])),
         )
         for name, entry in entries.items()
     }
+    namespaces = written.namespaces or tuple(
+        dict.fromkeys((namespace, *(leaf.namespace for leaf in certificates.values())))
+    )
     return Settings(
         project=project,
         stack=stack,
@@ -269,12 +304,13 @@ def resolve(written: WrittenSettings, *, project: str, stack: str) -> Settings:
         certificate_authorities=authorities,
         certificates=certificates,
         frontend=written.frontend,
+        client_authorities=client_authorities,
         access=written.access,
         namespaces=namespaces,
         sign_on_is_idle=written.authorization is Authorization.NONE and bool(written.sign_on.model_fields_set),
         sign_on=None
         if written.authorization is Authorization.NONE
-        else _sign_on(written.sign_on, entries, namespaces, namespace=written.frontend.namespace, stack=stack),
+        else _sign_on(written.sign_on, certificates, namespaces, namespace=namespace, stack=stack),
         temporal_cloud={
             name: _cloud_namespace(name, namespace, certificates)
             for name, namespace in written.temporal_cloud.namespaces.items()
@@ -298,7 +334,12 @@ def _cloud_namespace(
 
 
 def _sign_on(
-    written: WrittenSignOn, certificates: Collection[str], namespaces: Collection[str], *, namespace: str, stack: str
+    written: WrittenSignOn,
+    certificates: Mapping[str, CertificateSettings],
+    namespaces: Collection[str],
+    *,
+    namespace: str,
+    stack: str,
 ) -> SignOnSettings:
     display_name = written.display_name or f"Temporal {stack}"
     defaults = (
@@ -321,7 +362,7 @@ def _sign_on(
             name: WorkerIdentitySettings(
                 name=name,
                 display_name=f"{display_name} {name}",
-                roles=worker.roles or (f"{namespace}:write",),
+                roles=worker.roles or (f"{certificates[name].namespace if name in certificates else namespace}:write",),
                 federated_credentials=worker.federated_credentials,
                 managed_identity=Assignee(servicePrincipal=worker.managed_identity)
                 if worker.managed_identity

@@ -227,7 +227,7 @@ class WorkerIdentity(Model):
     """Who a worker is in Entra ID: an application of its own with a client secret, unless told otherwise."""
 
     roles: NamespaceRoles = setting(
-        (), "What it may do.", "The worker could not do its work.", derived="`<frontend.namespace>:write`"
+        (), "What it may do.", "The worker could not do its work.", derived="`write` in its namespace"
     )
     federated_credentials: tuple[FederatedCredential, ...] = setting(
         (),

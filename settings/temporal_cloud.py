@@ -12,7 +12,7 @@ from pki import CertificateFilter
 from pki.filters import MOST_FILTERS, FilterFault, filter_faults, list_faults, value_fault
 from settings.models import Model, setting
 from settings.problems import Wrong, quoted
-from settings.values import distinct_exactly, form
+from settings.values import Names, form
 
 
 def _namespace_id(text: str) -> str:
@@ -47,7 +47,6 @@ CloudNamespaceId = Annotated[str, AfterValidator(_namespace_id), form("<name>.<a
 FilterValue = Annotated[
     str, AfterValidator(_filter_value), form("text, with a `*` at the start, at the end or nowhere")
 ]
-Names = Annotated[tuple[str, ...], AfterValidator(distinct_exactly)]
 
 _NOT_AS_MEANT = "Temporal Cloud would refuse the filter, or match other certificates than you mean."
 

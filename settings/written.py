@@ -26,6 +26,7 @@ from settings.values import (
     HostPort,
     IpAddresses,
     NamePart,
+    Names,
     NamespaceName,
     NamespaceNames,
     ObjectId,
@@ -215,13 +216,30 @@ class WrittenCertificate(_WrittenSubject):
         ge=1,
         le=397,
     )
+    namespace: NamespaceName | None = setting(
+        None, "The namespace of this client.", "It would find no namespace.", derived="`frontend.namespace`"
+    )
+    server_name: HostName | None = setting(
+        None,
+        "The name that this client asks the server's certificate for.",
+        "It would refuse the server, or be refused.",
+        derived="`frontend.serverName`, or the one host override under which alone its issuer is admitted",
+    )
     renew_before_days: StrictInt = setting(
         30, "From how long before its end `up` renews it.", "It would be renewed too late, or at every run.", ge=0
     )
 
 
+class HostOverride(Model):
+    """Who is admitted under another name of the frontend."""
+
+    authorities: Names = setting(
+        ..., "The authorities whose clients are admitted under this name.", "Nobody would be admitted under it."
+    )
+
+
 class Frontend(Model):
-    """Where and as what clients find Temporal."""
+    """Where and as what clients find Temporal, and whose certificates open the frontend."""
 
     address: HostPort = setting(
         "127.0.0.1:7233",
@@ -235,6 +253,17 @@ class Frontend(Model):
     )
     namespace: NamespaceName = setting(
         "default", "The namespace of the CLI and the workers.", "The CLI and the workers would find no namespace."
+    )
+    authorities: Names = setting(
+        (),
+        "The authorities whose clients the frontend admits.",
+        "Clients would be refused.",
+        derived="those that issue for the UI, the CLI and workers, and that no host override names",
+    )
+    host_overrides: dict[HostName, HostOverride] = setting(
+        {},
+        "Other names of the frontend, each with whose clients are admitted under it.",
+        "Clients that ask for the name would be refused, or others admitted.",
     )
 
 

@@ -102,9 +102,9 @@ class SignedOn:
         )
         return dict(answer.raise_for_status().json())
 
-    def token_of_worker(self) -> str:
+    def token_of_worker(self, env_file: str = WORKER_ENV) -> str:
         """The token that a worker gets with what its environment file says, and nothing else."""
-        variables = self.deployed.variables(WORKER_ENV)
+        variables = self.deployed.variables(env_file)
         return self.token_of_application(
             variables["AZURE_TENANT_ID"],
             variables["AZURE_CLIENT_ID"],

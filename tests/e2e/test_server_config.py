@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -259,6 +260,47 @@ def test_frontend_admits_every_client_authority(render: Renderer) -> None:
     assert rendered["global"]["tls"]["frontend"]["server"]["clientCaFiles"] == [
         f"server/ca/{authority}-{slot}.pem" for authority in ("clients", "partners") for slot in "ab"
     ]
+
+
+HOSTS = replace(
+    DEPLOYMENT,
+    host_overrides={"orders.internal": ("orders",), "billing.internal": ("billing",)},
+    generations={"orders": 3},
+)
+
+
+def test_every_host_override_asks_for_certificates_of_its_own_authorities(render: Renderer) -> None:
+    """An override without its own requireClientAuth admits callers that show no certificate."""
+    public, internal = (
+        render(server_config(HOSTS), {**environment, **SQLITE})["global"]["tls"]["frontend"]
+        for environment in (server_environment(HOSTS), internal_frontend_environment(HOSTS))
+    )
+
+    assert public["hostOverrides"].keys() == {"orders.internal", "billing.internal"}
+    for name, slots in {"orders": "abc", "billing": "ab"}.items():
+        override = public["hostOverrides"][f"{name}.internal"]
+        assert override == {**public["server"], "clientCaFiles": [f"server/ca/{name}-{slot}.pem" for slot in slots]}
+        assert override["requireClientAuth"] is True
+        assert internal["hostOverrides"][f"{name}.internal"] == internal["server"]
+
+
+def test_host_override_without_its_authority_does_not_start(render: Renderer) -> None:
+    """The server would admit, under that name, the clients of every public authority."""
+    environment = server_environment(HOSTS) | SQLITE
+    del environment["TEMPORAL_TLS_HOST1_CLIENT1_CA_CERT"]
+
+    with pytest.raises(RenderError, match=r"TEMPORAL_TLS_HOST1_CLIENT1_CA_CERT is not set: under the name orders\.int"):
+        render(server_config(HOSTS), environment)
+
+
+def test_one_process_that_admits_clients_by_a_host_name_does_not_start(render: Renderer) -> None:
+    """The way in to the internal frontend that one looks for last."""
+    environment = internal_frontend_environment(HOSTS) | SQLITE
+    render(server_config(HOSTS), environment)
+    environment["TEMPORAL_TLS_HOST2_CLIENT1_CA_CERT"] = "server/ca/billing-a.pem"
+
+    with pytest.raises(RenderError, match="TEMPORAL_TLS_HOST2_CLIENT1_CA_CERT lets clients in over HTTP"):
+        render(server_config(HOSTS), environment)
 
 
 @pytest.mark.parametrize(

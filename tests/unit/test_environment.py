@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from azure.identity._constants import EnvironmentVariables
+from hypothesis import given
+from hypothesis import strategies as st
 from temporalio.envconfig import ClientConfigProfile
 
 from environment import (
@@ -35,6 +37,7 @@ from environment import (
     worker,
     worker_environment,
 )
+from environment.files import MOST_SLOTS
 from tests import temporal_sources
 
 TENANT = "https://login.microsoftonline.com/10000000-0000-0000-0000-000000000001"
@@ -401,6 +404,73 @@ def test_authority_whose_name_ends_like_a_slot_keeps_its_name() -> None:
     assert files["server/ca/clients-a.pem"] == AuthoritySlot("clients", "a")
     assert files["server/ca/clients-a-a.pem"] == AuthoritySlot("clients-a", "a")
     assert files["server/ca/clients-a-b.pem"] == AuthoritySlot("clients-a", "b")
+
+
+@dataclass(frozen=True)
+class Client:
+    server_name: str
+    namespace: str
+
+
+HOSTS = replace(
+    DEPLOYMENT,
+    host_overrides={"orders.internal": ("orders",), "billing.internal": ("billing", "clients")},
+    generations={"internode": 1, "clients": 2, "orders": 3},
+    clients={"orders": Client("orders.internal", "orders")},
+)
+
+
+def test_host_overrides_admit_their_own_authorities_and_nodes_alone_to_the_internal_frontend() -> None:
+    """To the internal frontend whoever gets in is an administrator, under whichever name they ask for it."""
+    public, internal = server_environment(HOSTS), internal_frontend_environment(HOSTS)
+    node = ["server/ca/internode-a.pem", "server/ca/internode-b.pem"]
+
+    def admitted(environment: dict[str, Any], prefix: str) -> list[str]:
+        return [value for name, value in environment.items() if name.startswith(f"TEMPORAL_TLS_{prefix}")]
+
+    assert admitted(public, "CLIENT") == ["server/ca/clients-a.pem", "server/ca/clients-b.pem"]
+    assert admitted(public, "HOST1_") == [f"server/ca/orders-{slot}.pem" for slot in "abc"]
+    assert admitted(public, "HOST2_") == [
+        f"server/ca/{name}-{slot}.pem" for name in ("billing", "clients") for slot in "ab"
+    ]
+    for prefix in ("CLIENT", "HOST1_", "HOST2_"):
+        assert admitted(internal, prefix) == node
+
+
+def test_a_client_of_a_host_override_is_told_its_name_and_namespace() -> None:
+    """It would ask for the frontend's first name, under which it is refused."""
+    orders, reports = worker_environment(HOSTS, "orders"), worker_environment(HOSTS, "reports")
+
+    assert (orders["TEMPORAL_TLS_SERVER_NAME"], orders["TEMPORAL_NAMESPACE"]) == ("orders.internal", "orders")
+    assert (reports["TEMPORAL_TLS_SERVER_NAME"], reports["TEMPORAL_NAMESPACE"]) == ("temporal.internal", "payments")
+
+
+@given(st.integers(min_value=0, max_value=MOST_SLOTS))
+def test_every_generation_has_a_file_and_every_file_a_generation(generations: int) -> None:
+    """A generation without a file is trusted on paper; a file without one keeps the server from starting."""
+    deployment = replace(DEPLOYMENT, generations={"clients": generations})
+    trusted = list(range(max(generations, 1)))
+    files = [
+        content.chosen(trusted)
+        for content in contents(server_environment(deployment)).values()
+        if isinstance(content, AuthoritySlot) and content.authority == "clients"
+    ]
+
+    assert files[: len(trusted)] == trusted
+    assert len(files) == max(len(trusted), 2)
+    assert set(files[len(trusted) :]) <= {trusted[0]}
+
+
+def test_a_third_generation_of_nodes_is_a_third_file_on_both_sides() -> None:
+    """Nodes that trust a generation only as callers, or only as servers, talk to half of the cluster."""
+    deployment = replace(DEPLOYMENT, generations={"internode": 3})
+    template = server_config(deployment)
+
+    assert server_environment(deployment)["TEMPORAL_TLS_SERVER3_CA_CERT"] == "server/ca/internode-c.pem"
+    assert internal_frontend_environment(deployment)["TEMPORAL_TLS_CLIENT3_CA_CERT"] == "server/ca/internode-c.pem"
+    lists = [line for line in template.splitlines() if "CaFiles:" in line]
+    assert len(lists) == 4
+    assert all("SERVER3_CA_CERT" in line or "CLIENT3_CA_CERT" in line for line in lists)
 
 
 def test_no_consumer_names_a_file_of_another() -> None:

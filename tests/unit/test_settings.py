@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,14 @@ def worker(**settings: object) -> dict[str, object]:
     return {"certificates": {"orders": settings}}
 
 
+def frontend(**settings: object) -> dict[str, object]:
+    return {"frontend": settings}
+
+
+def hosts(admitted: Mapping[str, list[str]]) -> dict[str, object]:
+    return frontend(hostOverrides={host: {"authorities": authorities} for host, authorities in admitted.items()})
+
+
 # Each is one change away from what is accepted: what is written, the path, words of the consequence and of the fix.
 WRONG: dict[str, tuple[dict[str, object], str, str, str]] = {
     # place
@@ -64,6 +73,70 @@ WRONG: dict[str, tuple[dict[str, object], str, str, str]] = {
     "resource group ends with a period": ({"resourceGroup": "temporal."}, "resourceGroup", "refuse", "no period last"),
     "resource group with a blank": ({"resourceGroup": "my group"}, "resourceGroup", "refuse", "hyphens"),
     "resource group of 91": ({"resourceGroup": "g" * 91}, "resourceGroup", "refuse", "1 to 90"),
+    # whom the frontend admits
+    "frontend of an authority that is not there": (
+        frontend(authorities=["clients", "client"]),
+        "frontend.authorities[1]",
+        "refused",
+        "clients, internode",
+    ),
+    "frontend that admits no client of the stack": (
+        {
+            **frontend(authorities=["internode"]),
+            "certificates": {"ui": {"issuer": "internode"}, "cli": {"issuer": "internode"}, "orders": {}},
+        },
+        "certificates.orders.issuer",
+        "the frontend would refuse it",
+        "Add clients there",
+    ),
+    "host override of an authority that is not there": (
+        hosts({"orders.internal": ["orders"]}),
+        'frontend.hostOverrides["orders.internal"].authorities[0]',
+        "refused",
+        "clients, internode",
+    ),
+    "host override of nobody": (
+        hosts({"orders.internal": []}),
+        'frontend.hostOverrides["orders.internal"].authorities',
+        "Nobody",
+        "Name an authority",
+    ),
+    "host override of the frontend's own name": (
+        hosts({"Temporal.Internal": ["clients"]}),
+        'frontend.hostOverrides["Temporal.Internal"]',
+        "left to chance",
+        "Keep one",
+    ),
+    "host override with a wildcard": (
+        hosts({"*.internal": ["clients"]}),
+        'frontend.hostOverrides["*.internal"]',
+        "refused",
+        "without one",
+    ),
+    "server without the name of a host override": (
+        {**hosts({"orders.internal": ["clients"]}), "certificates": {"cluster": {"dnsNames": ["temporal.internal"]}}},
+        "certificates.cluster.dnsNames",
+        "for that name",
+        "Add it",
+    ),
+    "worker that asks for a name that is none of the frontend's": (
+        worker(serverName="elsewhere.internal"),
+        "certificates.orders.serverName",
+        "would not be the one",
+        "temporal.internal",
+    ),
+    "worker that asks for a name under which its authority is not admitted": (
+        {**hosts({"orders.internal": ["internode"]}), **worker(serverName="orders.internal")},
+        "certificates.orders.issuer",
+        "Under the name orders.internal",
+        "Add clients there",
+    ),
+    "server with a namespace": (
+        {"certificates": {"cluster": {"namespace": "orders"}}},
+        "certificates.cluster.namespace",
+        "no effect",
+        "frontend.namespace",
+    ),
     # tags
     "tag that is a number": ({"tags": {"costCenter": 4711}}, "tags.costCenter", "refuse", 'quotes: "4711"'),
     "tag that is empty": ({"tags": {"team": None}}, "tags.team", "refuse", "Use text"),
@@ -263,10 +336,10 @@ WRONG: dict[str, tuple[dict[str, object], str, str, str]] = {
         "which keys to trust",
         "a map",
     ),
-    "three generations": (
-        authority(generations={1: {}, 2: {}, 3: {}}),
+    "seventeen generations": (
+        authority(generations={number: {} for number in range(1, 18)}),
         "certificateAuthorities.internode.generations",
-        "room for 2",
+        "Temporal Cloud takes 16",
         "Remove",
     ),
     "signing with a generation that is not there": (
@@ -580,6 +653,62 @@ WRONG: dict[str, tuple[dict[str, object], str, str, str]] = {
         "az login",
     ),
 }
+
+
+PER_NAMESPACE: dict[str, Any] = {
+    **ENOUGH,
+    "certificateAuthorities": {"internode": {}, "clients": {}, "orders": {}, "billing": {}},
+    **hosts({"Orders.temporal.internal": ["orders"], "billing.temporal.internal": ["billing"]}),
+    "certificates": {
+        "orders": {"issuer": "orders", "namespace": "orders"},
+        "billing": {"issuer": "billing", "namespace": "billing"},
+        "reports": {},
+    },
+}
+
+
+def test_a_client_asks_for_the_name_under_which_it_is_admitted() -> None:
+    """A worker that asks for the frontend's first name would be refused there, and not know of the other."""
+    settings = parsed(PER_NAMESPACE)
+
+    assert {name: (leaf.server_name, leaf.namespace) for name, leaf in settings.clients.items()} == {
+        "ui": ("temporal.internal", "default"),
+        "cli": ("temporal.internal", "default"),
+        "orders": ("Orders.temporal.internal", "orders"),
+        "billing": ("billing.temporal.internal", "billing"),
+        "reports": ("temporal.internal", "default"),
+    }
+    assert settings.client_authorities == ("clients",)
+    assert settings.host_overrides == {
+        "Orders.temporal.internal": ("orders",),
+        "billing.temporal.internal": ("billing",),
+    }
+    assert settings.certificates["cluster"].dns_names == (
+        "temporal.internal",
+        "Orders.temporal.internal",
+        "billing.temporal.internal",
+    )
+    assert settings.namespaces == ("default", "orders", "billing")
+
+
+def test_a_client_that_is_admitted_everywhere_keeps_the_first_name() -> None:
+    """An override for some would move others to a name that their hosts cannot resolve."""
+    settings = parsed(
+        {**PER_NAMESPACE, "frontend": {**PER_NAMESPACE["frontend"], "authorities": ["clients", "orders", "billing"]}}
+    )
+
+    assert {leaf.server_name for leaf in settings.clients.values()} == {"temporal.internal"}
+
+
+def test_a_wildcard_vouches_for_host_overrides() -> None:
+    """A certificate with a wildcard would have to be issued anew for each namespace."""
+    wildcard = {"dnsNames": ["temporal.internal", "*.temporal.internal"]}
+    certificates = {**PER_NAMESPACE["certificates"], "cluster": wildcard}
+
+    assert parsed({**PER_NAMESPACE, "certificates": certificates}).certificates["cluster"].dns_names == (
+        "temporal.internal",
+        "*.temporal.internal",
+    )
 
 
 @pytest.mark.parametrize("case", WRONG)
