@@ -36,7 +36,6 @@ if config.sign_on:
     directory = azure.Directory(tenant_id, settings.directory_settings(configuration), sign_in.get("clientId"))
     azure.require_permissions(config.sign_on, directory, ask)
     people = azure.find_principals(config.sign_on, directory)
-
 tags = {**config.tags, "pulumi-project": project, "pulumi-stack": stack}
 group = resources.ResourceGroup(
     "temporal", resource_group_name=config.resource_group, location=config.location, tags=tags
@@ -56,6 +55,7 @@ mutual_tls_args = azure.MutualTlsArgs(
     recovered_vaults=deleted,
     vault_policy=vault_policy,
     authorities=config.certificate_authorities,
+    existing=azure.find_authorities(config.certificate_authorities, ask),
     leaves=config.certificates,
 )
 mutual_tls = azure.MutualTls("mutual-tls", mutual_tls_args)
@@ -84,7 +84,7 @@ deployment = temporal.Deployment(
     namespace=config.frontend.namespace,
     sign_on=sign_on,
 )
-outputs = {
+for name, value in {
     "serverEnv": temporal.server_environment(deployment),
     "internalFrontendEnv": temporal.internal_frontend_environment(deployment),
     "serverConfig": temporal.server_config(deployment),
@@ -94,9 +94,9 @@ outputs = {
     "workerEnvs": {name: temporal.worker_environment(deployment, name) for name in config.workers},
     "certificates": mutual_tls.certificates,
     "caBundles": mutual_tls.ca_bundles,
+    "certificateSigningRequests": mutual_tls.signing_requests,
     "keyVaults": mutual_tls.key_vaults,
     "signOn": sign_on.facts if sign_on else {},
-    "temporalCloud": azure.temporal_cloud(config.temporal_cloud, mutual_tls.ca_bundles),
-}
-for name, value in outputs.items():
+    "temporalCloud": azure.temporal_cloud(config.temporal_cloud, mutual_tls.closed_bundles),
+}.items():
     pulumi.export(name, value)

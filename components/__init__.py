@@ -6,6 +6,7 @@ logical names live in the state and at users.
 """
 
 from components.access import EVERY_LEAF, Access, Principal
+from components.brought_along import find_authorities
 from components.certificate import Certificate, CertificateArgs
 from components.certificate_authority import CertificateAuthority, CertificateAuthorityArgs
 from components.directory import Directory
@@ -32,6 +33,7 @@ __all__ = [
     "SignOn",
     "SignOnArgs",
     "VaultPolicy",
+    "find_authorities",
     "find_principals",
     "require_permissions",
     "temporal_cloud",

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import pulumi
 
 from components.access import EVERY_LEAF, VaultRole, assign
+from components.brought_along import BroughtAlong
 from components.certificate import Certificate, CertificateArgs
 from components.certificate_authority import Authority, CertificateAuthority, CertificateAuthorityArgs
 from components.key_vault import AUTHORITIES, LEAVES, KeyVault, KeyVaultArgs, VaultPolicy
-from pki import IssuancePolicy, Role
-from provider.resources import VaultCertificate
+from pki import IssuancePolicy, Role, SubjectAlternativeNames
+from provider.resources import ExistingAuthority, VaultCertificate
 
 _DEPLOYER_ROLES = {
     AUTHORITIES: (VaultRole.CERTIFICATES_OFFICER, VaultRole.CRYPTO_USER),
@@ -34,20 +35,30 @@ class Leaf(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class MutualTlsArgs:
-    """The two vaults' names, by what they are for, which of these are recovered, and what goes into them, by name."""
+    """The two vaults' names, by what they are for, which of these are recovered, and what goes into them, by name.
+
+    `existing` are the authorities in other vaults, by their generations' names.
+    """
 
     vault_names: Mapping[str, str]
     recovered_vaults: Collection[str]
     vault_policy: VaultPolicy
     authorities: Mapping[str, Authority]
     leaves: Mapping[str, Leaf]
+    existing: Mapping[str, ExistingAuthority] = field(default_factory=dict)
 
 
 class MutualTls(pulumi.ComponentResource):
-    """Authorities and leaves; the outputs say what is public of them, and where the rest is."""
+    """Authorities and leaves; the outputs say what is public of them, and where the rest is.
+
+    What is below an authority that waits for its certificate is not declared. `ca_bundles` have what each authority is
+    trusted by, and `closed_bundles` those above it, too.
+    """
 
     certificates: dict[str, dict[str, Any]]
+    signing_requests: dict[str, pulumi.Output[str | None]]
     ca_bundles: dict[str, pulumi.Output[list[str]]]
+    closed_bundles: dict[str, pulumi.Output[list[str]]]
     key_vaults: dict[str, dict[str, pulumi.Output[str]]]
     leaves_vault: KeyVault
 
@@ -70,16 +81,25 @@ class MutualTls(pulumi.ComponentResource):
         readers = policy.access.readers
         everywhere = readers.get(EVERY_LEAF, ())
         assign(LEAVES, VaultRole.SECRETS_USER, vaults[LEAVES].id, everywhere, policy.subscription_id, self)
-        authorities = {
-            key: CertificateAuthority(
+        authorities: dict[str, CertificateAuthority] = {}
+        for key in _roots_first(args.authorities):
+            authority = args.authorities[key]
+            above = authorities.get(authority.issuer) if authority.issuer is not None else None
+            if authority.issuer is not None and (above is None or above.issuer is None):
+                continue
+            authorities[key] = CertificateAuthority(
                 key,
                 CertificateAuthorityArgs(
-                    authority=authority, vault=vaults[AUTHORITIES], tags=policy.tags, provider=policy.provider
+                    authority=authority,
+                    issuer=above.issuer if above else None,
+                    existing=args.existing,
+                    vault=vaults[AUTHORITIES],
+                    tags=policy.tags,
+                    provider=policy.provider,
                 ),
                 pulumi.ResourceOptions(parent=self),
             )
-            for key, authority in args.authorities.items()
-        }
+        issuers = {key: authority.issuer for key, authority in authorities.items() if authority.issuer is not None}
         leaves = {
             key: Certificate(
                 key,
@@ -87,7 +107,7 @@ class MutualTls(pulumi.ComponentResource):
                     vault=vaults[LEAVES],
                     certificate_name=key,
                     policy=leaf.policy,
-                    issuer=authorities[leaf.issuer].issuer,
+                    issuer=issuers[leaf.issuer],
                     readers=readers.get(key, ()),
                     subscription_id=policy.subscription_id,
                     tags=policy.tags,
@@ -96,39 +116,75 @@ class MutualTls(pulumi.ComponentResource):
                 pulumi.ResourceOptions(parent=self),
             )
             for key, leaf in args.leaves.items()
+            if leaf.issuer in issuers
         }
         self.leaves_vault = vaults[LEAVES]
         self.key_vaults = {key: {"name": vault.name, "id": vault.id, "uri": vault.uri} for key, vault in vaults.items()}
-        self.ca_bundles = {key: authority.bundle_pem for key, authority in authorities.items()}
-        self.certificates = {
-            key: _facts(leaf.certificate, args.leaves[key].policy, vaults[LEAVES]) for key, leaf in leaves.items()
+        nobody: pulumi.Output[list[str]] = pulumi.Output.from_input([])
+        self.ca_bundles = dict.fromkeys(args.authorities, nobody) | {
+            key: authority.bundle_pem for key, authority in authorities.items()
         }
-        for key, authority in args.authorities.items():
-            for number, generation in authority.generations.items():
-                name_in_vault = generation.certificate_name
-                certificate = authorities[key].certificates[name_in_vault]
-                self.certificates[name_in_vault] = _facts(certificate, authority.policy(number), vaults[AUTHORITIES])
+        self.closed_bundles = dict.fromkeys(args.authorities, nobody) | {
+            key: authority.closed_bundle_pem for key, authority in authorities.items()
+        }
+        self.signing_requests = {
+            name: request for authority in authorities.values() for name, request in authority.signing_requests.items()
+        }
+        self.certificates = {
+            key: _facts(leaf.certificate, args.leaves[key].policy, vaults[LEAVES].uri) for key, leaf in leaves.items()
+        }
+        for key, component in authorities.items():
+            for number, generation in args.authorities[key].generations.items():
+                if certificate := component.certificates.get(generation.certificate_name):
+                    self.certificates[generation.certificate_name] = (
+                        _facts_of_a_stranger(certificate)
+                        if isinstance(certificate, BroughtAlong)
+                        else _facts(certificate, args.authorities[key].policy(number), vaults[AUTHORITIES].uri)
+                    )
         self.register_outputs(
             {"certificates": self.certificates, "caBundles": self.ca_bundles, "keyVaults": self.key_vaults}
         )
 
 
-def _facts(certificate: VaultCertificate, policy: IssuancePolicy, vault: KeyVault) -> dict[str, Any]:
+def _roots_first(authorities: Mapping[str, Authority]) -> list[str]:
+    """Return the names, each after its issuer's; issuers must exist and not go round."""
+
+    def levels(name: str) -> int:
+        issuer = authorities[name].issuer
+        return 0 if issuer is None else 1 + levels(issuer)
+
+    return sorted(authorities, key=levels)
+
+
+def _facts(certificate: VaultCertificate, policy: IssuancePolicy, vault_uri: pulumi.Output[str]) -> dict[str, Any]:
     """Return what is public of a certificate; the private key is in the vault, under `secretId` for a leaf."""
-    names = policy.subject_alternative_names.model_dump(mode="json", by_alias=True)
+    names = policy.subject_alternative_names
+    secret_id = None if policy.role is Role.AUTHORITY else certificate.secret_id
     return {
-        "role": policy.role.value,
+        **_public(certificate, policy.role, names),
+        "renewBeforeDays": policy.renew_before_days,
+        "secretId": secret_id,
+        "vaultUri": vault_uri,
+    }
+
+
+def _facts_of_a_stranger(certificate: BroughtAlong) -> dict[str, Any]:
+    """Return the same of an authority that is in none of the stack's vaults."""
+    public = _public(certificate, Role.AUTHORITY, SubjectAlternativeNames())
+    return {**public, "renewBeforeDays": 0, "secretId": None, "vaultUri": ""}
+
+
+def _public(certificate: VaultCertificate | BroughtAlong, role: Role, names: SubjectAlternativeNames) -> dict[str, Any]:
+    return {
+        "role": role.value,
         "subject": certificate.subject,
-        "subjectAlternativeNames": names,
+        "subjectAlternativeNames": names.model_dump(mode="json", by_alias=True),
         "issuer": certificate.issuer_subject,
         "serialNumber": certificate.serial_number,
         "notBefore": certificate.not_before,
         "notAfter": certificate.not_after,
-        "renewBeforeDays": policy.renew_before_days,
         "certificateId": certificate.certificate_id,
         "keyId": certificate.key_id,
-        "secretId": None if policy.role is Role.AUTHORITY else certificate.secret_id,
-        "vaultUri": vault.uri,
         "certificatePem": certificate.certificate_pem,
         "chainPem": certificate.chain_pem,
     }

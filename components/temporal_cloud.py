@@ -28,6 +28,8 @@ def temporal_cloud(
 ) -> dict[str, dict[str, Any]]:
     """Return the output `temporalCloud`, by the namespaces' ids; `ca_bundles` has each authority's certificates.
 
+    Those above an authority belong to it: Temporal Cloud takes roots, and what others in the bundle issued.
+
     What does not come from a certificate is known before these are, so a preview shows it.
     """
     return {name: _facts(name, namespace, ca_bundles) for name, namespace in namespaces.items()}
@@ -35,7 +37,7 @@ def temporal_cloud(
 
 def _facts(name: str, namespace: CloudNamespace, ca_bundles: Mapping[str, pulumi.Output[list[str]]]) -> dict[str, Any]:
     bundles = pulumi.Output.all(*[ca_bundles[authority] for authority in namespace.authorities])
-    bundle = bundles.apply(lambda lists: CaBundle.of([pem for pems in lists for pem in pems]))
+    bundle = bundles.apply(lambda lists: CaBundle.of([*dict.fromkeys(pem for pems in lists for pem in pems)]))
     return {
         "caBundlePem": bundle.apply(lambda trusted: trusted.pem),
         "caBundleBase64": bundle.apply(lambda trusted: trusted.base64),

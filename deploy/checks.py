@@ -89,7 +89,7 @@ def problems(outputs: Outputs, keys: Mapping[str, Secret], consumers: Iterable[s
 
 
 def warnings(outputs: Outputs, now: datetime) -> list[str]:
-    """Return which certificates and client secrets of the stack end soon, or have ended, and what to do."""
+    """Return which certificates and client secrets of the stack end soon, have ended or are missing, and what to do."""
     found = []
     for name, issued_certificate in outputs.certificates.items():
         ends = issued_certificate.certificate.not_valid_after_utc
@@ -102,6 +102,8 @@ def warnings(outputs: Outputs, now: datetime) -> list[str]:
         if now >= secret.not_after - min(CLIENT_SECRET_WARNING, timedelta(days=secret.renew_before_days)):
             when = f"{name}'s client secret {'ended' if secret.not_after <= now else 'ends'}"
             found.append(f"{when} on {secret.not_after:%Y-%m-%d}. `make up` makes another; then restart {name}.")
+    if waiting := _awaiting(outputs):
+        found.append(waiting)
     return found
 
 
@@ -165,7 +167,7 @@ def _file_problems(
         elif content is not None:
             for what in _content_problems(content, value, startup, outputs, slots):
                 wrong = f"{variable} in {file} names {value}, {what}"
-                yield Problem(name, wrong, "That file would be useless or absent.", _RUN_UP)
+                yield Problem(name, wrong, "That file would be useless or absent.", _awaiting(outputs) or _RUN_UP)
 
 
 def _content_problems(
@@ -193,7 +195,8 @@ def _certificate_problems(
 ) -> Iterator[Problem]:
     found = outputs.certificates.get(name)
     if found is None:
-        yield Problem(consumer, f"the outputs have no certificate {name}", "It could not prove who it is.", _RUN_UP)
+        wrong = f"the outputs have no certificate {name}"
+        yield Problem(consumer, wrong, "It could not prove who it is.", _awaiting(outputs) or _RUN_UP)
         return
     yield from _validity_problems(consumer, name, found, now)
     yield from _chain_problems(consumer, name, found, outputs)
@@ -215,6 +218,17 @@ def _certificate_problems(
                 "No handshake with it would succeed, and a server would not start.",
                 "Run `pulumi refresh`, then `make up`.",
             )
+
+
+def _awaiting(outputs: Outputs) -> str:
+    """Say what to do first while authorities wait for their certificates."""
+    if not outputs.awaited:
+        return ""
+    names = " and ".join(outputs.awaited)
+    return (
+        f"First {names} must get a certificate from whoever has its issuer's key: the output "
+        f"certificateSigningRequests has the request. Set issuedPem, run `make up`; see docs/topologies.md."
+    )
 
 
 def _validity_problems(consumer: str, name: str, found: IssuedCertificate, now: datetime) -> Iterator[Problem]:
@@ -242,7 +256,8 @@ def _chain_problems(consumer: str, name: str, found: IssuedCertificate, outputs:
         )
         return
     trusted = [authority for bundle in outputs.ca_bundles.values() for authority in bundle]
-    if not any(line[-1] == authority or issued(line[-1], by=authority) for authority in trusted):
+    # Whoever trusts any authority of the line trusts the leaf, whatever is above it.
+    if not any(link == authority or issued(link, by=authority) for link in line for authority in trusted):
         yield Problem(
             consumer,
             f"the certificate {name} leads to {line[-1].issuer.rfc4514_string()}, which is in none of the caBundles",

@@ -91,7 +91,10 @@ class Startup:
 
 
 class Outputs(_Model):
-    """What `up` left for the consumers. `certificates` has leaves and authorities, `ca_bundles` trusted generations."""
+    """What `up` left for the consumers. `certificates` has leaves and authorities, `ca_bundles` trusted generations.
+
+    `certificate_signing_requests` are for issuers whose keys are elsewhere, by the authorities' names.
+    """
 
     server_env: dict[str, str]
     internal_frontend_env: dict[str, str]
@@ -102,6 +105,7 @@ class Outputs(_Model):
     dynamic_config: str
     certificates: dict[str, IssuedCertificate]
     ca_bundles: dict[str, tuple[Pem, ...]]
+    certificate_signing_requests: dict[str, str] = {}
     key_vaults: dict[str, KeyVault]
     sign_on: SignOnFacts
 
@@ -119,6 +123,11 @@ class Outputs(_Model):
             heading = f"The outputs of the stack {stack} are not what this version of the program makes:"
             ending = f"Nothing was written. Run `make up STACK={stack}` with this version, then try again."
             raise DeployError("\n".join([heading, *(f"  {one}" for one in wrong), ending])) from None
+
+    @property
+    def awaited(self) -> tuple[str, ...]:
+        """The authorities that wait for their certificates."""
+        return tuple(name for name in self.certificate_signing_requests if name not in self.certificates)
 
     @property
     def startups(self) -> dict[str, Startup]:

@@ -6,11 +6,11 @@ what lets an authority's key stay inside Key Vault, and lets one policy drive Ke
 
 from pki.chain import chain_of, load_certificate, load_certificates, to_pem
 from pki.cloud_access import CaBundle, file_commands, largest_pem
-from pki.conformity import deviations
+from pki.conformity import deviations, outlived
 from pki.filters import CertificateFilter, CertificateNames, tcld_filters
 from pki.issuance import Draft, SignatureAlgorithm, draft, renewal_due, validity
-from pki.policy import IssuancePolicy, KeyType, Role, Subject, SubjectAlternativeNames
-from pki.requirements import bundle_findings, client_findings, held, obstacles
+from pki.policy import IssuancePolicy, KeyType, NameConstraints, Role, Subject, SubjectAlternativeNames
+from pki.requirements import authority_findings, bundle_findings, client_findings, held, obstacles
 from pki.rules import Finding, Place, Rule, joined
 
 __all__ = [
@@ -21,12 +21,14 @@ __all__ = [
     "Finding",
     "IssuancePolicy",
     "KeyType",
+    "NameConstraints",
     "Place",
     "Role",
     "Rule",
     "SignatureAlgorithm",
     "Subject",
     "SubjectAlternativeNames",
+    "authority_findings",
     "bundle_findings",
     "chain_of",
     "client_findings",
@@ -39,6 +41,7 @@ __all__ = [
     "load_certificate",
     "load_certificates",
     "obstacles",
+    "outlived",
     "renewal_due",
     "tcld_filters",
     "to_pem",

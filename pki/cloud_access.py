@@ -89,15 +89,18 @@ def file_commands(namespace: str) -> dict[str, str]:
     }
 
 
-def largest_pem(policy: IssuancePolicy) -> int:
-    """Return how many bytes a root under this policy can take as PEM: what it takes, or a few more.
+def largest_pem(policy: IssuancePolicy, issuer: IssuancePolicy | None = None) -> int:
+    """Return how many bytes an authority under this policy can take as PEM: what it takes, or a few more.
 
-    Everything but key, serial number, times and signature is the policy's, and the lengths of these are known.
+    Everything but key, serial number, times and signature is the policy's or its issuer's, and the lengths of these
+    are known. Without an issuer it signs itself.
     """
-    public_key, signature = _largest_key(policy.key_type)
+    public_key, _ = _largest_key(policy.key_type)
+    _, signature = _largest_key((issuer or policy).key_type)
     to_be_signed = draft(policy, public_key, None, datetime(2026, 1, 1, tzinfo=UTC)).to_be_signed
+    own_name, issuer_name = (len(each.subject.name().public_bytes()) for each in (policy, issuer or policy))
     algorithm, headers, leeway = 15, 12, 8
-    der = len(to_be_signed) + algorithm + signature + headers + leeway
+    der = len(to_be_signed) - own_name + issuer_name + algorithm + signature + headers + leeway
     characters = 4 * -(-der // 3)
     return characters + -(-characters // 64) + len("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n")
 

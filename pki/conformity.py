@@ -33,8 +33,14 @@ def deviations(certificate: x509.Certificate, policy: IssuancePolicy, issuer: x5
         actual = {extension.oid: extension for extension in certificate.extensions}
     except (ValueError, x509.DuplicateExtension) as error:
         return [*found, f"its extensions cannot be read: {error}"]
-    expected = {extension.oid: extension for extension in extensions(policy, public_key, signer.public_key())}
+    expected = {extension.oid: extension for extension in extensions(policy, public_key, issuer)}
     for oid in sorted(expected.keys() | actual.keys(), key=lambda oid: oid.dotted_string):
         if expected.get(oid) != actual.get(oid):
             found.append(f"its extension {oid._name if oid._name != 'Unknown OID' else oid.dotted_string} differs")
     return found
+
+
+def outlived(certificate: x509.Certificate, issuer: x509.Certificate) -> list[str]:
+    """Return, in words, that a certificate ends after its issuer, if it does: it is refused from the end of that on."""
+    ends, issuer_ends = certificate.not_valid_after_utc, issuer.not_valid_after_utc
+    return [f"it ends on {ends:%Y-%m-%d}, after its issuer on {issuer_ends:%Y-%m-%d}"] if ends > issuer_ends else []

@@ -181,7 +181,7 @@ def draft(
         .not_valid_before(not_before)
         .not_valid_after(not_after)
     )
-    for extension in extensions(policy, public_key, issuer_public_key):
+    for extension in extensions(policy, public_key, issuer):
         builder = builder.add_extension(extension.value, critical=extension.critical)
 
     def build(signature: bytes) -> tuple[x509.Certificate, bytes]:

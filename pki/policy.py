@@ -154,11 +154,50 @@ class SubjectAlternativeNames(_Model):
         return self
 
 
+class NameConstraints(_Model):
+    """The DNS names and IP addresses that may stand below an authority; no other of these two kinds may.
+
+    A DNS name stands for those below it, too. URIs and e-mail addresses are not constrained.
+    """
+
+    dns_names: tuple[_Text, ...] = ()
+    ip_addresses: tuple[IPvAnyAddress, ...] = ()
+
+    def extension(self) -> x509.NameConstraints:
+        """Return the name constraints (RFC 5280, 4.2.1.10): of a kind that has no permitted name, all are excluded."""
+        permitted: list[x509.GeneralName] = [
+            *(x509.DNSName(name) for name in self.dns_names),
+            *(x509.IPAddress(ipaddress.ip_network(address)) for address in self.ip_addresses),
+        ]
+        excluded: list[x509.GeneralName] = [] if self.dns_names else [x509.DNSName("")]
+        if not self.ip_addresses:
+            excluded += [x509.IPAddress(ipaddress.ip_network(every)) for every in ("0.0.0.0/0", "::/0")]
+        return x509.NameConstraints(permitted or None, excluded or None)
+
+    @classmethod
+    def of(cls, constraints: object) -> Self | None:
+        """Return what an existing certificate's extension permits, or None if there is no extension.
+
+        Raises ValueError if it constrains otherwise than `extension` does.
+        """
+        if not isinstance(constraints, x509.NameConstraints):
+            return None
+        permitted = constraints.permitted_subtrees or ()
+        networks = [ipaddress.ip_network(item.value) for item in permitted if isinstance(item, x509.IPAddress)]
+        names = cls(
+            dns_names=tuple(item.value for item in permitted if isinstance(item, x509.DNSName)),
+            ip_addresses=tuple(network.network_address for network in networks),
+        )
+        if names.extension() != constraints:
+            raise ValueError("its name constraints are others than DNS names and single IP addresses")
+        return names
+
+
 class IssuancePolicy(_Model):
     """Everything about a certificate but its key, its serial number and the day it is issued on.
 
     `validity_days` and `renew_before_days` are whole UTC days. `path_length` is an authority's own: how many
-    authorities may stand below it.
+    authorities may stand below it; and `name_constraints`, without which any name may
     """
 
     role: Role
@@ -168,6 +207,7 @@ class IssuancePolicy(_Model):
     validity_days: Annotated[int, Field(ge=1, le=36_500)]
     renew_before_days: Annotated[int, Field(ge=0)] = 0
     path_length: Annotated[int, Field(ge=0)] | None = None
+    name_constraints: NameConstraints | None = None
 
     @classmethod
     def of(cls, certificate: x509.Certificate) -> Self:
@@ -196,12 +236,15 @@ class IssuancePolicy(_Model):
             validity_days=max(days, 1),
             renew_before_days=window,
             path_length=path_length,
+            name_constraints=NameConstraints.of(found.get(ExtensionOID.NAME_CONSTRAINTS)),
         )
 
     @model_validator(mode="after")
     def _fits_its_role(self) -> Self:
         if self.role is not Role.AUTHORITY and self.path_length is not None:
             raise ValueError("only an authority has a path length; leave it out for a node or a client")
+        if self.role is not Role.AUTHORITY and self.name_constraints is not None:
+            raise ValueError("only an authority has name constraints; leave them out for a node or a client")
         if self.role is Role.AUTHORITY and self.renew_before_days:
             raise ValueError("an authority is never renewed by the clock; leave its renewal window out")
         if self.renew_before_days >= self.validity_days:

@@ -47,9 +47,12 @@ PROFILES = {
 
 
 def extensions(
-    policy: IssuancePolicy, public_key: CertificatePublicKeyTypes, issuer_public_key: CertificatePublicKeyTypes
+    policy: IssuancePolicy, public_key: CertificatePublicKeyTypes, issuer: x509.Certificate | None
 ) -> list[x509.Extension[x509.ExtensionType]]:
-    """Return the extensions of a certificate under `policy`, in the order in which they are encoded."""
+    """Return the extensions of a certificate under `policy`, in the order in which they are encoded.
+
+    Without an issuer it signs itself.
+    """
     profile = PROFILES[policy.role]
     found: list[tuple[bool, x509.ExtensionType]] = [
         (True, x509.BasicConstraints(ca=profile.signs_certificates, path_length=policy.path_length)),
@@ -57,8 +60,25 @@ def extensions(
     ]
     if profile.extended_key_usages:
         found.append((False, x509.ExtendedKeyUsage(profile.extended_key_usages)))
+    if policy.name_constraints is not None:
+        found.append((True, policy.name_constraints.extension()))
     if names := policy.subject_alternative_names.general_names():
         found.append((False, x509.SubjectAlternativeName(names)))
     found.append((False, x509.SubjectKeyIdentifier.from_public_key(public_key)))
-    found.append((False, x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_public_key)))  # type: ignore[arg-type]
+    found.append((False, _authority_key_identifier(public_key, issuer)))
     return [x509.Extension(value.oid, critical, value) for critical, value in found]
+
+
+def _authority_key_identifier(
+    public_key: CertificatePublicKeyTypes, issuer: x509.Certificate | None
+) -> x509.AuthorityKeyIdentifier:
+    """Return the issuer's own key identifier, which need not be a hash of its key (RFC 5280, 4.2.1.1)."""
+    own = (
+        [item.value for item in issuer.extensions if isinstance(item.value, x509.SubjectKeyIdentifier)]
+        if issuer
+        else ()
+    )
+    if own:
+        return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own[0])
+    key = issuer.public_key() if issuer else public_key
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(key)  # type: ignore[arg-type]

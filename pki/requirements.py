@@ -24,6 +24,7 @@ from cryptography.x509.oid import SignatureAlgorithmOID as Signed
 from pki import rules
 from pki.chain import to_pem
 from pki.held import Held
+from pki.name_constraints import excluded_names, is_fully_known
 from pki.names import ComparableName, comparable
 from pki.policy import IssuancePolicy, Role
 from pki.rules import Finding, Rule
@@ -113,9 +114,25 @@ def bundle_findings(
         ways = pool.ways(each)
         if len(ways[0]) == 1 and not each.is_root:
             findings.append(_missing_link(each, distinct, rules.BUNDLE_CLOSED))
-        chained = ([*_name_findings(way), *_path_length_findings(way, first_is_authority=True)] for way in ways)
+        chained = (
+            [
+                *_name_findings(way),
+                *_path_length_findings(way, first_is_authority=True),
+                *_name_constraint_findings(way),
+            ]
+            for way in ways
+        )
         findings += [finding for finding in min(chained, key=len) if _is_new(finding, findings)]
     return findings
+
+
+def authority_findings(authority: x509.Certificate, at: datetime | None = None) -> list[Finding]:
+    """Return why what an authority issues would be refused, as far as its own certificate says.
+
+    Raises ValueError if the certificate cannot be read through.
+    """
+    (own,) = held([authority])
+    return [*_certificate_findings(own, at), *_authority_findings(own)]
 
 
 def obstacles(policy: IssuancePolicy, issuers: Sequence[x509.Certificate], at: datetime | None = None) -> list[Finding]:
@@ -139,8 +156,25 @@ def obstacles(policy: IssuancePolicy, issuers: Sequence[x509.Certificate], at: d
         if each.name == own_name
     ]
     findings += _name_findings(above)
-    findings += _path_length_findings(above, first_is_authority=True, below=int(policy.role is Role.AUTHORITY))
+    findings += _path_length_findings(above, first_is_authority=True, below=_levels(policy))
+    names = policy.subject_alternative_names.general_names()
+    if policy.name_constraints is not None:
+        names += policy.name_constraints.extension().permitted_subtrees or []
+    for each in above:
+        findings += [
+            _found(
+                rules.NAME_CONSTRAINTS,
+                each,
+                f"excludes the {name} of what it is to issue, {policy.subject.common_name}",
+            )
+            for name in _excluded(each, names)
+        ]
     return findings
+
+
+def _levels(policy: IssuancePolicy) -> int:
+    """Return how many authorities a certificate under `policy` adds to a way: itself, and those meant for below it."""
+    return 1 + (policy.path_length or 0) if policy.role is Role.AUTHORITY else 0
 
 
 # One certificate
@@ -163,6 +197,13 @@ def _certificate_findings(each: Held, at: datetime | None) -> Iterator[Finding]:
         for extension in each.extensions or ():
             if extension.critical and extension.oid not in _KNOWN_EXTENSIONS:
                 what = f"has the critical extension {extension.oid.dotted_string}"
+                yield _found(rules.CRITICAL_EXTENSIONS, each, what)
+            if (
+                extension.critical
+                and isinstance(extension.value, x509.NameConstraints)
+                and not is_fully_known(extension.value)
+            ):
+                what = "has critical name constraints for other than DNS names, addresses, e-mail addresses and URIs"
                 yield _found(rules.CRITICAL_EXTENSIONS, each, what)
         usages = each.extension(x509.ExtendedKeyUsage)
         if usages is not None and not _CLIENT_USAGES & {*usages}:
@@ -278,6 +319,7 @@ def _way_findings(way: Sequence[Held], at: datetime | None) -> Iterator[Finding]
         yield from _authority_findings(each) if index else _leaf_findings(each)
     yield from _name_findings(way)
     yield from _path_length_findings(way, first_is_authority=False)
+    yield from _name_constraint_findings(way)
 
 
 def _name_findings(way: Sequence[Held]) -> Iterator[Finding]:
@@ -297,6 +339,22 @@ def _path_length_findings(way: Sequence[Held], *, first_is_authority: bool, belo
             if count > constraints.path_length:
                 what = f"allows {constraints.path_length or 'no'} authorities below it, and has {count}"
                 yield _found(rules.PATH_LENGTH, each, what)
+
+
+def _name_constraint_findings(way: Sequence[Held]) -> Iterator[Finding]:
+    """Judge the names along a way; an authority that certifies its own name need not keep to what is above it."""
+    for index, each in enumerate(way):
+        names = each.extension(x509.SubjectAlternativeName)
+        if names is None or (index and each.name == each.issuer_name):
+            continue
+        for upper in way[index + 1 :]:
+            for name in _excluded(upper, names):
+                yield _found(rules.NAME_CONSTRAINTS, each, f"has the {name}, which {upper.subject} excludes")
+
+
+def _excluded(authority: Held, names: Iterable[x509.GeneralName]) -> Iterator[str]:
+    constraints = authority.extension(x509.NameConstraints) if authority.can_have_extensions else None
+    return excluded_names(constraints, names) if constraints is not None else iter(())
 
 
 def _missing_link(last: Held, pool: Sequence[Held], rule: Rule = rules.CHAIN_COMPLETE) -> Finding:

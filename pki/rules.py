@@ -226,6 +226,14 @@ PATH_LENGTH = Rule(
     fix="Raise the path length, or issue from the authority itself.",
     source="[5280] 4.2.1.9",
 )
+NAME_CONSTRAINTS = Rule(
+    identifier="name-constraints",
+    scope=Scope.CHAIN,
+    requirement="has no name that the name constraints of an authority above it exclude",
+    consequence="It is refused, whatever it is used for: one such name is enough.",
+    fix="Leave the name out, or have an authority issue it whose constraints permit the name.",
+    source="[5280] 4.2.1.10, [go]",
+)
 CHAIN_COMPLETE = Rule(
     identifier="chain-complete",
     scope=Scope.CHAIN,
@@ -311,6 +319,7 @@ RULES = (
     AUTHORITY,
     AUTHORITY_KEY_USAGE,
     PATH_LENGTH,
+    NAME_CONSTRAINTS,
     CHAIN_COMPLETE,
     UNIQUE_NAMES,
     NO_PRIVATE_KEY,

@@ -73,7 +73,7 @@ class CertificateResource:
         return diff_response(changes, replaces)
 
     def _refuse_another_authority(self, old: dict[str, Any], changes: dict[str, PropertyDiff]) -> None:
-        if old["policy"]["role"] != Role.AUTHORITY:
+        if old["policy"]["role"] != Role.AUTHORITY or old.get("certificatePem") is None:
             return
         if changed := [path for path in changes if f"{path}.".startswith(_IDENTITY_OF_AN_AUTHORITY)]:
             raise PluginError(
@@ -85,13 +85,16 @@ class CertificateResource:
 
     async def _due(self, urn: str, old: dict[str, Any], wanted: CertificateInputs) -> dict[str, PropertyDiff]:
         """Return what must change although no input did."""
+        if old.get("certificatePem") is None and wanted.is_issued_elsewhere:
+            lost = old.get("signingRequestPem") is None
+            return {"signingRequestPem": PropertyDiff(PropertyDiffKind.UPDATE, input_diff=False)} if lost else {}
         certificate, now = load_certificate(old["certificatePem"]), clock.now()
         if wrong := deviations(certificate, wanted.policy, wanted.issuer_certificate):
             await self._engine.info(
                 f"To be issued anew, because what is in the vault is not what is asked for: {'; '.join(wrong)}.", urn
             )
             return {"certificatePem": PropertyDiff(PropertyDiffKind.UPDATE, input_diff=False)}
-        if wanted.issuer_certificate is None:
+        if wanted.issuer_certificate is None or wanted.policy.role is Role.AUTHORITY:
             await self._warn_of_the_end(urn, certificate, now)
             return {}
         try:
@@ -143,7 +146,7 @@ class CertificateResource:
             by_state=True,
         )
         state = await issuance.ensure(anew=bool(changes.keys() & {"policy.validityDays", "renewal"}))
-        return UpdateResponse(properties=property_values({**inputs, **state}))
+        return UpdateResponse(properties=property_values({**inputs, **_with_request(old, state)}))
 
     async def read(self, request: ReadRequest) -> ReadResponse:
         old = plain(request.properties)
@@ -161,9 +164,11 @@ class CertificateResource:
         if held is None:
             return ReadResponse(resource_id="")
         state = issuance.state_of(held) if held.cer else {}
+        if not held.cer and wanted.is_issued_elsewhere:
+            state = {"signingRequestPem": await issuance.waiting_request_pem()}
         return ReadResponse(
             resource_id=request.resource_id,
-            properties=property_values({**old, **state}),
+            properties=property_values({**old, **_with_request(old, state)}),
             inputs=property_values(inputs_of(old)),
         )
 
@@ -197,3 +202,10 @@ class CertificateResource:
     ) -> Issuance:
         patience = await self._connection.patience(urn, wanted.vault_uri, limit_seconds)
         return Issuance(wanted=wanted, owner=Owner(urn), patience=patience, now=clock.now(), by_state=by_state)
+
+
+def _with_request(old: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
+    """Return a state with the request that an issuer elsewhere signed, which no vault tells once it is merged."""
+    if state.get("certificatePem") and state["signingRequestPem"] is None:
+        return {**state, "signingRequestPem": old.get("signingRequestPem")}
+    return state

@@ -31,10 +31,13 @@ _CertificatePem = Annotated[str, AfterValidator(_certificate_pem)]
 
 
 class IssuerReference(Model):
-    """The authority that issues: its certificate, those above it, and the version of its key that signs."""
+    """The authority that issues: its certificate, those above it, and the version of its key that signs.
+
+    Without `key_id` its key is elsewhere: it signs a request that is taken there.
+    """
 
     certificate_pem: _CertificatePem
-    key_id: str
+    key_id: str | None = None
     chain_pem: tuple[_CertificatePem, ...] = ()
 
     @property
@@ -47,7 +50,8 @@ class CertificateInputs(Model):
     """One certificate in one vault.
 
     Without an issuer it is an authority that signs itself. `renewal` counts how often an authority was renewed by
-    hand: raising it issues its certificate anew, under the same key and name.
+    hand: raising it issues its certificate anew, under the same key and name. `issued_pem` is the certificate that an
+    issuer whose key is elsewhere made from the signing request.
     """
 
     vault_id: str
@@ -57,11 +61,17 @@ class CertificateInputs(Model):
     issuer: IssuerReference | None = None
     renewal: Annotated[int, Field(ge=0)] = 0
     tags: Mapping[str, str] = {}
+    issued_pem: _CertificatePem | None = None
 
     @property
     def issuer_certificate(self) -> x509.Certificate | None:
         """The issuing authority's certificate, or None for an authority that signs itself."""
         return self.issuer.certificate if self.issuer else None
+
+    @property
+    def is_issued_elsewhere(self) -> bool:
+        """Whether the issuer's key is not at hand."""
+        return self.issuer is not None and self.issuer.key_id is None
 
     @property
     def certificate_id(self) -> str:
@@ -84,6 +94,7 @@ COMPUTED_NAMES: Final = (
     "certificateId",
     "keyId",
     "secretId",
+    "signingRequestPem",
 )
 
 
@@ -112,10 +123,16 @@ def parse_certificate_id(certificate_id: str) -> tuple[str, str]:
 
     Raises ValueError if it is none.
     """
-    found = re.fullmatch(r"(https://[^/]+)/certificates/([0-9a-zA-Z-]+)(?:/[0-9a-f]+)?/?", certificate_id)
+    vault_uri, name, _ = parse_version_id(certificate_id)
+    return vault_uri, name
+
+
+def parse_version_id(certificate_id: str) -> tuple[str, str, str | None]:
+    """Return the same, and the version if there is one. Raises ValueError if it is no certificate's identifier."""
+    found = re.fullmatch(r"(https://[^/]+)/certificates/([0-9a-zA-Z-]+)(?:/([0-9a-f]+))?/?", certificate_id)
     if found is None:
         raise ValueError(f"{certificate_id} is not of the form https://VAULT/certificates/NAME")
-    return f"{found[1]}/", found[2]
+    return f"{found[1]}/", found[2], found[3]
 
 
 def problems(inputs: Mapping[str, Any], model: type[Model] = CertificateInputs) -> list[ErrorDetails]:
@@ -143,6 +160,7 @@ def outputs(
     certificate_id: str,
     key_id: str,
     secret_id: str | None,
+    signing_request_pem: str | None = None,
 ) -> dict[str, Any]:
     """Return what the state says of an issued certificate: all of it public. The versioned ids are Key Vault's."""
     return {
@@ -158,4 +176,10 @@ def outputs(
         "certificateId": certificate_id,
         "keyId": key_id,
         "secretId": secret_id,
+        "signingRequestPem": signing_request_pem,
     }
+
+
+def awaited(signing_request_pem: str) -> dict[str, Any]:
+    """Return what the state says of a certificate whose request is to be signed elsewhere."""
+    return {**dict.fromkeys(COMPUTED_NAMES), "signingRequestPem": signing_request_pem}

@@ -6,6 +6,9 @@ signs that, inside its own vault; the result is merged. No documented operation 
 so that is done in two steps: a self-signed certificate for the sake of its key alone, then a second version over the
 same key, which is issued like any other.
 
+An authority keeps its key and its name for good, whoever issues it. Where its issuer's key is elsewhere, the pending
+request is where this ends, until somebody brings the certificate that was made from it.
+
 Every step is looked for before it is taken, so a run that was killed anywhere is taken up by the next.
 Source: Key Vault REST API 7.6, certificates and keys.
 """
@@ -34,15 +37,25 @@ from azure.keyvault.certificates import (
 from azure.keyvault.certificates.aio import CertificateClient
 from azure.keyvault.keys.crypto import SignatureAlgorithm
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
 from tenacity import AsyncRetrying, retry_if_result, stop_after_delay, wait_fixed
 
 from cloud import inner_code
 from pki import KeyType as PolicyKeyType
-from pki import Role, deviations, draft, joined, load_certificate, obstacles, renewal_due, validity
+from pki import (
+    Role,
+    authority_findings,
+    deviations,
+    draft,
+    joined,
+    load_certificate,
+    obstacles,
+    outlived,
+    renewal_due,
+    validity,
+)
 from plugin import PluginError
-from provider.inputs import CertificateInputs, outputs
+from provider.inputs import CertificateInputs, awaited, outputs
 from provider.ownership import KEY_ONLY, Owner, maker
 from provider.patience import CRYPTO_USER, Patience
 
@@ -84,15 +97,20 @@ class Issuance:
         held = await self.held() or await self._recovered()
         if held is not None and not self.by_state and not self.owner.owns(_tags_of(held)):
             raise self._not_ours(_tags_of(held))
+        if self.wanted.is_issued_elsewhere:
+            return await self._issued_elsewhere(held)
         if self._signs_itself:
             held = await self._with_key(held)
         if held is None or not self._fits(held, anew=anew):
             held = await self._issue(held)
         if self._signs_itself:
             await self._retire_key_only_versions()
-        if _tags_of(held) != self._tags:
-            held = await self._change(_version_of(held), "tag", tags=self._tags)
-        return self.state_of(held)
+        return self.state_of(await self._tagged(held))
+
+    async def _tagged(self, held: KeyVaultCertificate) -> KeyVaultCertificate:
+        if _tags_of(held) == self._tags:
+            return held
+        return await self._change(_version_of(held), "tag", tags=self._tags)
 
     async def held(self) -> KeyVaultCertificate | None:
         """Return the version that counts, or None if there is none: the latest, but of an authority the latest own.
@@ -101,7 +119,7 @@ class Issuance:
         names a version anyway.
         """
         newest = await self._newest()
-        if newest is None or not self._signs_itself or self.owner.owns(_tags_of(newest)):
+        if newest is None or not self._is_authority or self.owner.owns(_tags_of(newest)):
             return newest
         own = [
             version
@@ -137,8 +155,8 @@ class Issuance:
             lambda: self._client.delete_certificate(self.wanted.name, _polling_interval=_POLL_SECONDS),
         )
 
-    def state_of(self, held: KeyVaultCertificate) -> dict[str, Any]:
-        """Return the outputs for a version that is held."""
+    def state_of(self, held: KeyVaultCertificate, signing_request_pem: str | None = None) -> dict[str, Any]:
+        """Return the outputs for a version that is held; `signing_request_pem` if it was made elsewhere from one."""
         issuer = self.wanted.issuer
         return outputs(
             x509_of(held),
@@ -146,6 +164,7 @@ class Issuance:
             certificate_id=str(held.id),
             key_id=str(held.key_id),
             secret_id=None if self._is_authority else str(held.secret_id),
+            signing_request_pem=signing_request_pem,
         )
 
     # What is wanted
@@ -189,7 +208,12 @@ class Issuance:
             if anew:
                 issued_today = validity(self.wanted.policy, issuer, self.now)
                 return (certificate.not_valid_before_utc, certificate.not_valid_after_utc) == issued_today
-            return issuer is None or not renewal_due(certificate, self.wanted.policy, issuer, self.now)
+            # An authority is never renewed by the clock.
+            return (
+                issuer is None
+                or self._is_authority
+                or not renewal_due(certificate, self.wanted.policy, issuer, self.now)
+            )
         except ValueError as error:
             raise self._impossible(error) from error
 
@@ -283,15 +307,8 @@ class Issuance:
             self._require_accepted_issuers()
         except ValueError as error:
             raise self._impossible(error) from error
-        if self._signs_itself:
-            await self._require_own_key(held)
-        public_key = await self._requested_public_key()
-        if self.wanted.issuer is not None:
-            key_id = self.wanted.issuer.key_id
-        elif held is not None and x509_of(held).public_key() == public_key:
-            key_id = str(held.key_id)
-        else:
-            raise self._unfit("its key is not the authority's own")
+        public_key = (await self._request(held)).public_key()
+        key_id = (self.wanted.issuer and self.wanted.issuer.key_id) or str(held.key_id if held else "")
         try:
             unsigned = draft(self.wanted.policy, public_key, self.wanted.issuer_certificate, self.now)
         except ValueError as error:
@@ -346,14 +363,83 @@ class Issuance:
                 f"Run the same command again."
             ) from error
 
-    async def _requested_public_key(self) -> CertificatePublicKeyTypes:
-        """Return the public key of a pending request, a new one or an earlier run's, once it fits the policy."""
+    # Issued by somebody whose key is elsewhere
+
+    async def _issued_elsewhere(self, held: KeyVaultCertificate | None) -> dict[str, Any]:
+        """Return the outputs of the certificate that was brought, or of the request that waits for one.
+
+        What is brought must be the issuer's over this authority's key, and all that the policy says. Else it is
+        refused, and nothing is merged.
+        """
+        issued = load_certificate(self.wanted.issued_pem) if self.wanted.issued_pem else None
+        if issued is not None:
+            self._require_as_asked(issued)
+            if held is None or not held.cer or x509_of(held) != issued:
+                return await self._taken(issued, held)
+        elif held is None or not self._fits(held, anew=False):
+            return awaited(_pem_of(await self._request(held)))
+        assert held is not None
+        return self.state_of(await self._tagged(held))
+
+    async def waiting_request_pem(self) -> str | None:
+        """Return the signing request that waits in the vault, or None if somebody removed it."""
+        try:
+            operation = await self._operation()
+        except ResourceNotFoundError:
+            return None
+        return _pem_of(x509.load_der_x509_csr(operation.csr)) if operation.csr else None
+
+    def _require_as_asked(self, issued: x509.Certificate) -> None:
+        """Raise PluginError unless a certificate is what the policy and the issuer would have made."""
+        try:
+            wrong = deviations(issued, self.wanted.policy, self.wanted.issuer_certificate)
+            wrong += [reason for issuer in self._issuers[:1] for reason in outlived(issued, issuer)]
+            wrong += map(str, authority_findings(issued, self.now))
+            self._require_accepted_issuers()
+        except ValueError as error:
+            raise self._impossible(error) from error
+        if wrong:
+            raise self._not_as_asked("; ".join(wrong).removesuffix("."))
+
+    async def _taken(self, issued: x509.Certificate, held: KeyVaultCertificate | None) -> dict[str, Any]:
+        another = "its key is not that of the signing request of this authority"
+        if held is not None and held.cer and x509_of(held).public_key() != issued.public_key():
+            raise self._not_as_asked(another)
+        request = await self._request(held)
+        if request.public_key() != issued.public_key():
+            raise self._not_as_asked(another)
+        return self.state_of(await self._merge(issued), _pem_of(request))
+
+    def _not_as_asked(self, reason: str) -> PluginError:
+        return PluginError(
+            f"The certificate that was brought for {self._what} (issuedPem) is not what is asked for: {reason}. It was "
+            f"not taken, and nothing was changed. Take issuedPem out and run `pulumi up "
+            f"--refresh` to see the signing request (certificateSigningRequests), and have that one signed; see "
+            f"docs/topologies.md."
+        )
+
+    # The request
+
+    async def _request(self, held: KeyVaultCertificate | None) -> x509.CertificateSigningRequest:
+        """Return a pending request, a new one or an earlier run's, once it fits the policy.
+
+        An authority that has a key keeps it.
+        """
+        own_key = x509_of(held).public_key() if self._is_authority and held is not None and held.cer else None
+        if own_key is not None:
+            await self._require_own_key(held)
+        request = await self._pending_request(reuse_key=own_key is not None)
+        if own_key is not None and request.public_key() != own_key:
+            raise self._unfit("its key is not the authority's own")
+        return request
+
+    async def _pending_request(self, *, reuse_key: bool) -> x509.CertificateSigningRequest:
         try:
             pending = await self.patience.create(
                 f"request {self._what}",
                 lambda: self._client.create_certificate(
                     self.wanted.name,
-                    self._request_policy(WellKnownIssuerNames.unknown, reuse_key=self._signs_itself),
+                    self._request_policy(WellKnownIssuerNames.unknown, reuse_key=reuse_key),
                     tags=self._tags,
                 ),
                 expected=ResourceExistsError,
@@ -367,7 +453,7 @@ class Issuance:
             raise self._unfit("its signature is not valid")
         if PolicyKeyType.of(request.public_key()) is not self.wanted.policy.key_type:
             raise self._unfit(f"its key is not {self.wanted.policy.key_type}")
-        return request.public_key()
+        return request
 
     async def _earlier_request(self, conflict: ResourceExistsError) -> CertificateOperation:
         try:
@@ -439,6 +525,10 @@ class Issuance:
 def x509_of(held: KeyVaultCertificate) -> x509.Certificate:
     """Return the certificate of a completed version. Raises ValueError for one that is still pending."""
     return x509.load_der_x509_certificate(bytes(held.cer or b""))
+
+
+def _pem_of(request: x509.CertificateSigningRequest) -> str:
+    return request.public_bytes(Encoding.PEM).decode("ascii")
 
 
 def _tags_of(held: KeyVaultCertificate) -> dict[str, str]:

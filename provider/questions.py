@@ -14,6 +14,7 @@ from cloud import CloudError
 from cloud.identity import principal_of
 from plugin import PluginError
 from provider import NAME
+from provider.authority import existing_authority
 from provider.connection import Connection
 from provider.directory import DirectoryPermission, doubt, has_directory_role, lacking, refusal
 
@@ -28,6 +29,7 @@ class Questions:
             f"{NAME}:index:checkAccess": self._check_access,
             f"{NAME}:index:checkDirectoryAccess": self._check_directory_access,
             f"{NAME}:keyvault:getDeletedVault": self._deleted_vault,
+            f"{NAME}:keyvault:getAuthority": self._authority,
         }
 
     async def ask(self, token: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -94,3 +96,6 @@ class Questions:
                     return {"exists": False}
                 raise
         return {"exists": True, "vaultId": deleted.properties.vault_id if deleted.properties else None}
+
+    async def _authority(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        return await existing_authority(await self._connection.open(), arguments["certificateId"])

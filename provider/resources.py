@@ -39,10 +39,13 @@ class KeyVaultProvider(pulumi.ProviderResource):
 
 
 class Issuer(TypedDict):
-    """The authority that issues: its certificate, those above it, and the version of its key that signs."""
+    """The authority that issues: its certificate, those above it, and the version of its key that signs.
+
+    Without a key its certificate is all that is at hand: it signs elsewhere.
+    """
 
     certificate_pem: pulumi.Input[str]
-    key_id: pulumi.Input[str]
+    key_id: pulumi.Input[str] | None
     chain_pem: pulumi.Input[list[str]]
 
 
@@ -57,10 +60,14 @@ class VaultCertificateArgs:
     issuer: Issuer | None = None
     renewal: int = 0
     tags: Mapping[str, str]
+    issued_pem: str | None = None
 
 
 class VaultCertificate(pulumi.CustomResource):
-    """A certificate in Key Vault; all of its outputs are public."""
+    """A certificate in Key Vault; all of its outputs are public.
+
+    While it waits for an issuer elsewhere, it has nothing but its signing request.
+    """
 
     certificate_pem: pulumi.Output[str]
     chain_pem: pulumi.Output[list[str]]
@@ -74,6 +81,7 @@ class VaultCertificate(pulumi.CustomResource):
     certificate_id: pulumi.Output[str]
     key_id: pulumi.Output[str]
     secret_id: pulumi.Output[str | None]
+    signing_request_pem: pulumi.Output[str | None]
 
     def __init__(self, name: str, args: VaultCertificateArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         issuer = args.issuer and {
@@ -81,6 +89,8 @@ class VaultCertificate(pulumi.CustomResource):
             "keyId": args.issuer["key_id"],
             "chainPem": args.issuer["chain_pem"],
         }
+        if issuer and issuer["keyId"] is None:
+            del issuer["keyId"]
         properties: dict[str, Any] = {
             "vaultId": args.vault_id,
             "vaultUri": args.vault_uri,
@@ -89,6 +99,7 @@ class VaultCertificate(pulumi.CustomResource):
             "issuer": issuer,
             "renewal": args.renewal,
             "tags": dict(args.tags),
+            "issuedPem": args.issued_pem,
             **dict.fromkeys(COMPUTED_NAMES),
         }
         merged = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(version=VERSION), opts)
@@ -229,6 +240,23 @@ def deleted_vaults(names: Iterable[str], location: str, subscription_id: str, op
     """Return which names deleted vaults hold: they must be recovered, since none can be made or waited for."""
     place = {"location": location, "subscriptionId": subscription_id}
     return [name for name in names if _ask("keyvault:getDeletedVault", {"name": name, **place}, opts)["exists"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExistingAuthority:
+    """An authority that is in a Key Vault already: its certificate, and the version of its key that signs."""
+
+    certificate_pem: str
+    key_id: str
+    certificate_id: str
+
+
+def existing_authority(certificate_id: str, opts: pulumi.InvokeOptions) -> ExistingAuthority:
+    """Read an authority's certificate. Fails unless it can issue what Temporal accepts."""
+    found = _ask("keyvault:getAuthority", {"certificateId": certificate_id}, opts)
+    return ExistingAuthority(
+        certificate_pem=found["certificatePem"], key_id=found["keyId"], certificate_id=found["certificateId"]
+    )
 
 
 def check_access(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pki import Role
+from pki import Subject, load_certificate
 from pki.cloud_access import MOST_AUTHORITIES
+from pki.names import ComparableName, comparable
 from settings.frontend_conflicts import frontend_conflicts
 from settings.problems import Location, Problem, listed, quoted
-from settings.resolved import LOCAL_STACK, AuthoritySettings, CertificateSettings, Settings
+from settings.resolved import LOCAL_STACK, AuthoritySettings, CertificateSettings, GenerationSettings, Settings
 from settings.sign_on_conflicts import sign_on_conflicts, unwise_sign_on
 from settings.temporal_cloud_conflicts import temporal_cloud_conflicts
+from settings.topology_conflicts import is_made_here, topology_conflicts, unwise_topology
 from settings.values import LONGEST_NAME_PART, RESOURCE_GROUP_FIX, encoded_length, resource_group_fault
 from settings.written import DefaultAction, Network
 
@@ -36,6 +38,7 @@ def conflicts(settings: Settings) -> Iterator[Problem]:
         yield from _issuer(certificate, settings)
         yield from _certificate(certificate, settings)
     yield from frontend_conflicts(settings)
+    yield from topology_conflicts(settings)
     yield from _distinguished_names(settings)
     yield from _readers(settings)
     yield from sign_on_conflicts(settings)
@@ -127,7 +130,7 @@ def _issuer(certificate: CertificateSettings, settings: Settings) -> Iterator[Pr
     authorities = settings.certificate_authorities
     here = ("certificates", certificate.name)
     if authority := authorities.get(certificate.issuer):
-        if certificate.validity_days > authority.validity_days:
+        if certificate.validity_days > authority.validity_days and is_made_here(authority):
             yield Problem(
                 (*here, "validityDays"),
                 f"is {certificate.validity_days}, and authority {authority.name} lives {authority.validity_days} days",
@@ -181,27 +184,39 @@ def _certificate(certificate: CertificateSettings, settings: Settings) -> Iterat
         )
 
 
-DistinguishedName = tuple[str | None, ...]
+def _distinguished_name(owner: AuthoritySettings | CertificateSettings, common_name: str) -> ComparableName | None:
+    """Return a name as verifiers compare it, or None for one that is too long, which is another finding."""
+    if encoded_length(common_name) > LONGEST_NAME_PART:
+        return None
+    subject = Subject(
+        common_name=common_name,
+        organization=owner.organization,
+        organizational_unit=owner.organizational_unit,
+        country=owner.country,
+    )
+    return comparable(subject.name())
 
 
-def _distinguished_name(owner: AuthoritySettings | CertificateSettings, common_name: str) -> DistinguishedName:
-    """Return a name as verifiers compare it: without regard to case and runs of blanks (RFC 5280, 7.1)."""
-    parts = (owner.country, owner.organization, owner.organizational_unit, common_name)
-    return tuple(part and " ".join(part.split()).casefold() for part in parts)
+def _authority_name(authority: AuthoritySettings, generation: GenerationSettings) -> ComparableName | None:
+    """As above; what is in a vault already has a name that is not known here."""
+    if generation.certificate_pem is not None:
+        return comparable(load_certificate(generation.certificate_pem).subject)
+    return None if generation.is_brought_along else _distinguished_name(authority, generation.common_name)
 
 
 def _distinguished_names(settings: Settings) -> Iterator[Problem]:
-    authorities: dict[DistinguishedName, Location] = {}
+    authorities: dict[ComparableName, Location] = {}
     for authority in settings.certificate_authorities.values():
         here: Location = ("certificateAuthorities", authority.name)
         for generation in authority.generations.values():
-            other = authorities.setdefault(_distinguished_name(authority, generation.common_name), here)
+            name = _authority_name(authority, generation)
+            other = authorities.setdefault(name, here) if name is not None else here
             if other != here:
                 yield _same_name(here, other)
                 break
     for certificate in settings.certificates.values():
         name = _distinguished_name(certificate, certificate.common_name)
-        if name in authorities:
+        if name is not None and name in authorities:
             yield _same_name(("certificates", certificate.name), authorities[name])
 
 
@@ -259,20 +274,13 @@ def unwise(settings: Settings) -> Iterator[Problem]:
     for authority in settings.certificate_authorities.values():
         here = ("certificateAuthorities", authority.name)
         issued = [entry for entry in settings.certificates.values() if entry.issuer == authority.name]
-        if {entry.role for entry in issued} == {Role.NODE, Role.CLIENT}:
-            clients = listed(entry.name for entry in issued if entry.role is Role.CLIENT)
-            yield Problem(
-                here,
-                f"signs the server's certificate and those of clients ({clients})",
-                "Whoever holds one of these passes for a part of the server.",
-                "Give clients an authority of their own.",
-            )
         longest = max((entry.validity_days for entry in issued), default=0)
-        if authority.validity_days < 2 * longest:
+        if authority.validity_days < 2 * longest and is_made_here(authority):
             yield Problem(
                 (*here, "validityDays"),
                 f"is {authority.validity_days}, and it signs certificates of {longest} days",
                 f"After {authority.validity_days - longest} days new ones end with it, earlier than asked.",
                 f"Use {2 * longest} or more, or shorter certificates.",
             )
+    yield from unwise_topology(settings)
     yield from unwise_sign_on(settings)

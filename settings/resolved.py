@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from pydantic.alias_generators import to_camel
 
 from pki import (
     CertificateFilter,
     CertificateNames,
     IssuancePolicy,
     KeyType,
+    NameConstraints,
     Role,
     Subject,
     SubjectAlternativeNames,
@@ -17,7 +21,16 @@ from pki import (
 from settings.sign_on import Assignee, ClientSecret, FederatedCredential, ScopeForm, WorkerIdentity, WrittenSignOn
 from settings.temporal_cloud import WrittenCloudNamespace
 from settings.values import SYSTEM_NAMESPACE
-from settings.written import Access, Authorization, Frontend, Vaults, WrittenCertificate, WrittenSettings
+from settings.written import (
+    Access,
+    Authorization,
+    Frontend,
+    Vaults,
+    WrittenAuthority,
+    WrittenCertificate,
+    WrittenGeneration,
+    WrittenSettings,
+)
 
 LOCAL_STACK = "local"
 CALLBACK_PATH = "/auth/sso/callback"
@@ -28,19 +41,38 @@ CLUSTER, UI, CLI, DEFAULT_WORKER = "cluster", "ui", "cli", "default"
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationSettings:
-    """A trusted generation of an authority; `certificate_name` is its name in the vault."""
+    """A trusted generation of an authority; `certificate_name` is its name in the vault.
+
+    A generation that is brought along has a `certificate_pem`, or a `vault_certificate` whose key signs; it keeps the
+    name that it has. `issued_pem` was made by an issuer whose key is elsewhere; until then the generation
+    `awaits_certificate`.
+    """
 
     number: int
     renewal: int
     common_name: str
     certificate_name: str
+    certificate_pem: str | None = None
+    vault_certificate: str | None = None
+    issued_pem: str | None = None
+    awaits_certificate: bool = False
+
+    @property
+    def is_brought_along(self) -> bool:
+        """Whether the authority existed before this program."""
+        return self.certificate_pem is not None or self.vault_certificate is not None
 
 
 @dataclass(frozen=True, kw_only=True)
 class AuthoritySettings:
-    """An authority: its generations by number, of which `signing` is the one that issues."""
+    """An authority: its generations by number, of which `signing` is the one that issues.
+
+    `issuer` is a key of `Settings`, or None for one that signs itself; `path_length` tells how many levels of
+    authorities stand below it. `idle` names settings that are given and have no effect.
+    """
 
     name: str
+    issuer: str | None
     organization: str
     organizational_unit: str | None
     country: str | None
@@ -48,15 +80,30 @@ class AuthoritySettings:
     validity_days: int
     generations: dict[int, GenerationSettings]
     signing: int
+    path_length: int
+    name_constraints: NameConstraints | None
+    idle: tuple[str, ...]
+
+    @property
+    def signing_generation(self) -> GenerationSettings | None:
+        """The generation that issues, or None if there is none of that number."""
+        return self.generations.get(self.signing)
+
+    @property
+    def has_key(self) -> bool:
+        """Whether its signing generation can sign from here."""
+        signing = self.signing_generation
+        return signing is not None and signing.certificate_pem is None
 
     def policy(self, generation: int) -> IssuancePolicy:
-        """Return what a generation's certificate is to be: an authority that has none below it."""
+        """Return what a generation's certificate is to be, unless it is brought along."""
         return IssuancePolicy(
             role=Role.AUTHORITY,
             subject=_subject(self, self.generations[generation].common_name),
             key_type=self.key_type,
             validity_days=self.validity_days,
-            path_length=0,
+            path_length=self.path_length,
+            name_constraints=self.name_constraints,
         )
 
 
@@ -213,6 +260,26 @@ class Settings:
         """The names of the workers' certificates."""
         return tuple(name for name in self.certificates if name not in (CLUSTER, UI, CLI))
 
+    def above(self, authority: str) -> list[AuthoritySettings]:
+        """Return the authorities above one, from its issuer on, as far as they exist."""
+        return [self.certificate_authorities[name] for name in _above(authority, self.certificate_authorities)]
+
+    def below(self, authority: str) -> list[CertificateSettings]:
+        """Return the leaves that chain to an authority."""
+        return [
+            leaf
+            for leaf in self.certificates.values()
+            if authority in (leaf.issuer, *_above(leaf.issuer, self.certificate_authorities))
+        ]
+
+    def awaited_by(self, authority: str) -> str | None:
+        """Return the generation that must get its certificate before an authority can issue, or None."""
+        for each in (self.certificate_authorities[authority], *self.above(authority)):
+            signing = each.signing_generation
+            if signing is not None and signing.awaits_certificate:
+                return signing.certificate_name
+        return None
+
     @property
     def clients(self) -> dict[str, CertificateSettings]:
         """The certificates of the UI, the CLI and the workers."""
@@ -234,6 +301,7 @@ def resolve(written: WrittenSettings, *, project: str, stack: str) -> Settings:
     authorities = {
         name: AuthoritySettings(
             name=name,
+            issuer=authority.issuer,
             organization=authority.organization or project,
             organizational_unit=authority.organizational_unit,
             country=authority.country,
@@ -245,10 +313,17 @@ def resolve(written: WrittenSettings, *, project: str, stack: str) -> Settings:
                     renewal=generation.renewal,
                     common_name=f"{authority.common_name or f'{project} {stack} {name}'} {number}",
                     certificate_name=f"{name}-{number}",
+                    certificate_pem=generation.certificate_pem,
+                    vault_certificate=generation.vault_certificate,
+                    issued_pem=generation.issued_pem,
+                    awaits_certificate=_awaits_certificate(authority, generation, written.certificate_authorities),
                 )
                 for number, generation in authority.generations.items()
             },
-            signing=min(authority.generations, default=0) if authority.signing is None else authority.signing,
+            signing=_signing(authority),
+            path_length=_path_length(name, written.certificate_authorities),
+            name_constraints=None,
+            idle=_idle(authority),
         )
         for name, authority in written.certificate_authorities.items()
     }
@@ -294,6 +369,10 @@ def resolve(written: WrittenSettings, *, project: str, stack: str) -> Settings:
     namespaces = written.namespaces or tuple(
         dict.fromkeys((namespace, *(leaf.namespace for leaf in certificates.values())))
     )
+    authorities = {
+        name: replace(authority, name_constraints=_name_constraints(name, authorities, certificates))
+        for name, authority in authorities.items()
+    }
     return Settings(
         project=project,
         stack=stack,
@@ -315,6 +394,69 @@ def resolve(written: WrittenSettings, *, project: str, stack: str) -> Settings:
             name: _cloud_namespace(name, namespace, certificates)
             for name, namespace in written.temporal_cloud.namespaces.items()
         },
+    )
+
+
+class _Issued(Protocol):
+    """What may have an issuer."""
+
+    @property
+    def issuer(self) -> str | None: ...
+
+
+def _above(name: str, authorities: Mapping[str, _Issued]) -> list[str]:
+    """Return the names of the authorities above one, from its issuer on; where they go round, each once."""
+    found: list[str] = []
+    issuer = authorities[name].issuer if name in authorities else None
+    while issuer is not None and issuer in authorities and issuer not in found:
+        found.append(issuer)
+        issuer = authorities[issuer].issuer
+    return found
+
+
+def _path_length(name: str, authorities: Mapping[str, _Issued]) -> int:
+    ways = (_above(other, authorities) for other in authorities)
+    return max((way.index(name) + 1 for way in ways if name in way), default=0)
+
+
+def _name_constraints(
+    name: str, authorities: Mapping[str, AuthoritySettings], certificates: Mapping[str, CertificateSettings]
+) -> NameConstraints | None:
+    """Return what may stand below an intermediate: the names of its leaves; a root is free."""
+    if authorities[name].issuer is None:
+        return None
+    leaves = [leaf for leaf in certificates.values() if name in (leaf.issuer, *_above(leaf.issuer, authorities))]
+    dns_names = {dns_name.removeprefix("*.").lower() for leaf in leaves for dns_name in leaf.dns_names}
+    addresses = {address for leaf in leaves for address in leaf.ip_addresses}
+    return NameConstraints.model_validate({"dns_names": sorted(dns_names), "ip_addresses": sorted(addresses)})
+
+
+def _signing(authority: WrittenAuthority) -> int:
+    return min(authority.generations, default=0) if authority.signing is None else authority.signing
+
+
+def _awaits_certificate(
+    authority: WrittenAuthority, generation: WrittenGeneration, authorities: Mapping[str, WrittenAuthority]
+) -> bool:
+    if generation.certificate_pem or generation.vault_certificate or generation.issued_pem:
+        return False
+    issuer = authorities.get(authority.issuer or "")
+    signing = issuer.generations.get(_signing(issuer)) if issuer else None
+    return signing is not None and signing.certificate_pem is not None
+
+
+def _idle(authority: WrittenAuthority) -> tuple[str, ...]:
+    """Return which settings are given and have no effect, because certificates exist already."""
+    brought = {
+        number: generation
+        for number, generation in authority.generations.items()
+        if generation.certificate_pem or generation.vault_certificate
+    }
+    fixed = brought | {number: each for number, each in authority.generations.items() if each.issued_pem}
+    given = authority.model_fields_set - {"generations", "signing", "issuer"}
+    return (
+        *(to_camel(name) for name in sorted(given) if len(brought) == len(authority.generations)),
+        *(f"generations[{number}].renewal" for number, generation in fixed.items() if generation.renewal),
     )
 
 

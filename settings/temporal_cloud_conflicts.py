@@ -9,11 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from pki import CertificateFilter, Role, largest_pem
+from pki import CertificateFilter, Role, largest_pem, load_certificate
+from pki.chain import issued
 from pki.cloud_access import LARGEST_BUNDLE, MOST_AUTHORITIES
 from pki.filters import faults
 from settings.problems import Location, Problem, listed, quoted
-from settings.resolved import CertificateSettings, CloudNamespaceSettings, Settings
+from settings.resolved import (
+    AuthoritySettings,
+    CertificateSettings,
+    CloudNamespaceSettings,
+    GenerationSettings,
+    Settings,
+)
 from settings.values import LONGEST_NAME_PART, encoded_length
 
 _ROOT = ("temporalCloud", "namespaces")
@@ -25,6 +32,7 @@ def temporal_cloud_conflicts(settings: Settings) -> Iterator[Problem]:
     for namespace in settings.temporal_cloud.values():
         yield from _authorities(namespace, settings)
         yield from _bundle(namespace, settings)
+        yield from _open_ends(namespace, settings)
         yield from _certificates(namespace, settings)
         yield from _derived_filters(namespace)
         yield from _own(namespace, settings)
@@ -56,12 +64,19 @@ def _authorities(namespace: CloudNamespaceSettings, settings: Settings) -> Itera
 
 
 def _bundle(namespace: CloudNamespaceSettings, settings: Settings) -> Iterator[Problem]:
-    trusted = [
+    own = [
         (authority, generation)
         for name in namespace.authorities
         if (authority := settings.certificate_authorities.get(name))
         for generation in authority.generations.values()
     ]
+    above = [
+        (upper, upper.generations[upper.signing])
+        for authority, _ in own
+        for upper in settings.above(authority.name)
+        if upper.signing in upper.generations
+    ]
+    trusted = [*own, *(each for index, each in enumerate(above) if each not in own and each not in above[:index])]
     rests_on = tuple(("certificateAuthorities", name, "generations") for name in namespace.authorities)
     here, fix = _here(namespace, "authorities"), "Name fewer authorities, or remove generations that nobody needs."
     if len(trusted) > MOST_AUTHORITIES:
@@ -73,11 +88,7 @@ def _bundle(namespace: CloudNamespaceSettings, settings: Settings) -> Iterator[P
             rests_on=rests_on,
         )
         return
-    size = sum(
-        largest_pem(authority.policy(generation.number))
-        for authority, generation in trusted
-        if encoded_length(generation.common_name) <= LONGEST_NAME_PART
-    )
+    size = sum(_largest_size(authority, generation, settings) for authority, generation in trusted)
     if size > LARGEST_BUNDLE:
         yield Problem(
             here,
@@ -86,6 +97,38 @@ def _bundle(namespace: CloudNamespaceSettings, settings: Settings) -> Iterator[P
             f"{fix} Authorities with a keyType of EC-P256 or EC-P384 need less than half of it.",
             rests_on=rests_on,
         )
+
+
+def _largest_size(authority: AuthoritySettings, generation: GenerationSettings, settings: Settings) -> int:
+    """Return how many bytes a generation takes at most, or none for what is another finding, or is in a vault."""
+    if pem := generation.certificate_pem or generation.issued_pem:
+        return len(pem)
+    if generation.is_brought_along or encoded_length(generation.common_name) > LONGEST_NAME_PART:
+        return 0
+    for issuer in settings.above(authority.name)[:1]:
+        signing = issuer.signing_generation
+        if signing is not None and encoded_length(signing.common_name) <= LONGEST_NAME_PART:
+            return largest_pem(authority.policy(generation.number), issuer.policy(signing.number))
+    return largest_pem(authority.policy(generation.number))
+
+
+def _open_ends(namespace: CloudNamespaceSettings, settings: Settings) -> Iterator[Problem]:
+    """Find authorities that somebody else issued, and nobody here: Temporal Cloud wants all up to the root."""
+    for name in namespace.authorities:
+        if name not in settings.certificate_authorities:
+            continue
+        top = [settings.certificate_authorities[name], *settings.above(name)][-1]
+        for generation in top.generations.values():
+            pem = generation.certificate_pem
+            certificate = load_certificate(pem) if pem and top.issuer is None else None
+            if certificate is not None and not issued(certificate, by=certificate):
+                yield Problem(
+                    _here(namespace, "authorities"),
+                    f"{top.name} was issued by {certificate.issuer.rfc4514_string()}, which is no authority here",
+                    "Temporal Cloud takes roots, and what others in the bundle issued.",
+                    f"Add that one under certificateAuthorities, with its certificatePem, as the issuer of {top.name}.",
+                    rests_on=(("certificateAuthorities", top.name),),
+                )
 
 
 def _certificates(namespace: CloudNamespaceSettings, settings: Settings) -> Iterator[Problem]:

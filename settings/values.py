@@ -14,6 +14,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
+from pki import load_certificates, to_pem
 from settings.problems import Wrong, quoted
 
 LONGEST_NAME_PART = 64
@@ -191,6 +192,36 @@ def _certificate_name(text: str) -> str:
     return text
 
 
+def _authority_pem(text: str) -> str:
+    if "PRIVATE KEY" in text:
+        raise Wrong(
+            "holds a private key",
+            "Take the key out. If the file was shared or committed, roll the authority over.",
+            "It would stand in the clear in the repository and in the state.",
+        )
+    try:
+        found = load_certificates(text)
+    except ValueError:
+        found = []
+    if len(found) != 1:
+        raise Wrong(
+            f"holds {len(found)} certificates in PEM" if found else "is no certificate in PEM",
+            "Give one, from -----BEGIN CERTIFICATE----- on; those above it are authorities of their own, named by "
+            "issuer.",
+        )
+    return to_pem(found[0])
+
+
+def _vault_certificate(text: str) -> str:
+    if not re.fullmatch(r"https://[^/\s?#@]+/certificates/[0-9a-zA-Z-]{1,127}(?:/[0-9a-f]{32})?", text):
+        raise Wrong(
+            f"{quoted(text)} is not the identifier of a certificate in Key Vault",
+            "Write it like https://VAULT.vault.azure.net/certificates/NAME, which follows the newest version, or with "
+            "a version after it.",
+        )
+    return text
+
+
 def _generation_number(key: object) -> object:
     if isinstance(key, str) and not re.fullmatch(r"[1-9][0-9]{0,3}", key):
         raise Wrong(f"{quoted(key)} is not a generation's number", "Count generations from 1, up to 9999.")
@@ -334,6 +365,8 @@ WorkspaceId = Annotated[str, AfterValidator(_workspace), form("the resource id o
 ObjectId = Annotated[str, AfterValidator(_object_id), form("a GUID")]
 
 CertificateName = Annotated[str, AfterValidator(_certificate_name), form("a name")]
+AuthorityPem = Annotated[str, AfterValidator(_authority_pem), form("a certificate in PEM")]
+VaultCertificateId = Annotated[str, AfterValidator(_vault_certificate), form("the identifier of a certificate")]
 GenerationNumber = Annotated[int, BeforeValidator(_generation_number)]
 NamePart = Annotated[str, AfterValidator(_name_part), form(f"text of at most {LONGEST_NAME_PART} characters")]
 Country = Annotated[str, AfterValidator(_country), form("two capital letters")]

@@ -17,6 +17,7 @@ from settings.sign_on import WrittenSignOn
 from settings.temporal_cloud import WrittenTemporalCloud
 from settings.values import (
     AddressRanges,
+    AuthorityPem,
     CertificateName,
     Country,
     DnsNames,
@@ -36,6 +37,7 @@ from settings.values import (
     SubnetIds,
     Tags,
     Uris,
+    VaultCertificateId,
     WorkspaceId,
     require_distinct,
 )
@@ -137,6 +139,21 @@ class WrittenGeneration(Model):
         "The authority's certificate would be renewed, or not, against your will.",
         ge=0,
     )
+    certificate_pem: AuthorityPem | None = setting(
+        None,
+        "The certificate of an authority whose key is elsewhere: it is trusted, and issues nothing here.",
+        "Nobody would know which authority to trust.",
+    )
+    vault_certificate: VaultCertificateId | None = setting(
+        None,
+        "The certificate of an authority that is in a Key Vault already: its key signs there.",
+        "Nobody would know which key signs.",
+    )
+    issued_pem: AuthorityPem | None = setting(
+        None,
+        "The certificate that an issuer whose key is elsewhere made from this generation's signing request.",
+        "The authority would go on waiting for its certificate.",
+    )
 
 
 class _WrittenSubject(Model):
@@ -155,6 +172,9 @@ class _WrittenSubject(Model):
 class WrittenAuthority(_WrittenSubject):
     """A certificate authority."""
 
+    issuer: str | None = setting(
+        None, "The authority that issues it: it is an intermediate then.", "Nothing would sign it.", derived="itself"
+    )
     common_name: NamePart | None = setting(
         None,
         "The common name (CN); the generation's number is appended to it.",

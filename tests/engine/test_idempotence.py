@@ -24,6 +24,7 @@ OUTPUTS = {
     "workerEnvs",
     "certificates",
     "caBundles",
+    "certificateSigningRequests",
     "keyVaults",
     "signOn",
     "temporalCloud",

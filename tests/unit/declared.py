@@ -17,6 +17,10 @@ from google.protobuf.json_format import MessageToDict
 from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks, set_mocks, test
 from pydantic.alias_generators import to_camel
 
+from pki import to_pem
+from provider.resources import ExistingAuthority
+from tests.certificates import authority_policy, issue
+
 PROJECT, STACK = "temporal-azure", "unit"
 SUBSCRIPTION = "0b1f6471-1bf0-4dda-aec3-111122223333"
 TENANT = "10000000-0000-0000-0000-000000000001"
@@ -33,6 +37,14 @@ ARM_TYPES = {
 GRAPH_OBJECT_ID = "00000000-aaaa-4000-8000-000000000003"
 DEPLOYER = "00000000-aaaa-4000-8000-000000000004"
 """Who runs the program, in the directory."""
+
+
+EXISTING_AUTHORITY = ExistingAuthority(
+    certificate_pem=to_pem(issue(authority_policy("corporate")).certificate),
+    key_id=f"https://corporate.vault.azure.net/keys/ca/{VERSION}",
+    certificate_id=f"https://corporate.vault.azure.net/certificates/ca/{VERSION}",
+)
+"""What is in a vault already."""
 
 
 def guid(text: str) -> str:
@@ -121,6 +133,8 @@ class Azure(Mocks):
                 return {"objectId": "caller", "tenantId": TENANT, "kind": "User", "authority": AUTHORITY}
             case "temporalazure:keyvault:getDeletedVault":
                 return {"exists": args.args["name"] == "deleted"}
+            case "temporalazure:keyvault:getAuthority":
+                return {to_camel(name): value for name, value in asdict(EXISTING_AUTHORITY).items()}
             case "azuread:index/getClientConfig:getClientConfig":
                 return {"id": "config", "objectId": DEPLOYER, "clientId": "client", "tenantId": TENANT}
             case "azuread:index/getServicePrincipal:getServicePrincipal":
@@ -163,9 +177,13 @@ class Azure(Mocks):
         vault, name, policy = inputs["vaultUri"], inputs["name"], inputs["policy"]
         issuer = inputs.get("issuer")
         subject = f"CN={policy['subject']['commonName']}"
+        elsewhere = issuer is not None and "keyId" not in issuer
+        request = f"signing request of {name}\n" if elsewhere else None
+        if elsewhere and "issuedPem" not in inputs:
+            return f"{vault}certificates/{name}", {**inputs, "signingRequestPem": request}
         state = {
             **inputs,
-            "certificatePem": f"certificate of {name}\n",
+            "certificatePem": inputs.get("issuedPem", f"certificate of {name}\n"),
             "chainPem": [issuer["certificatePem"], *issuer["chainPem"]] if issuer else [],
             "subject": subject,
             "issuerSubject": f"CN=issuer of {name}" if issuer else subject,
@@ -177,6 +195,7 @@ class Azure(Mocks):
             "certificateId": f"{vault}certificates/{name}/{VERSION}",
             "keyId": f"{vault}keys/{name}/{VERSION}",
             "secretId": None if policy["role"] == "authority" else f"{vault}secrets/{name}/{VERSION}",
+            "signingRequestPem": request,
         }
         return f"{vault}certificates/{name}", state
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from ipaddress import ip_address, ip_network
 from itertools import combinations
 from typing import Any
 
@@ -294,6 +295,23 @@ def one(rule: str, member: str, what: str, needs: tuple[str, ...] = (), **fields
     return Break(member=member, fields=fields, expected=(finding,), label=f"{rule} of {member} ({what})")
 
 
+def _certified(*names: x509.GeneralName) -> tuple[x509.Extension[Any], ...]:
+    return (x509.Extension(x509.SubjectAlternativeName.oid, False, x509.SubjectAlternativeName(names)),)
+
+
+def _outside(what: str, *names: x509.GeneralName) -> Break:
+    """A name of the client's that the intermediate excludes, or does not permit."""
+    return replace(
+        one("name-constraints", "leaf", what, ("intermediate",), more=_certified(*names)),
+        touches=frozenset(("intermediate", name) for name in ("more", "version", "raw_extensions")),
+    )
+
+
+_CONSTRAINTS = x509.NameConstraints(
+    [x509.DNSName("example.com"), x509.IPAddress(ip_network("192.0.2.0/24"))],
+    [x509.DNSName("payments.example.com")],
+)
+
 CLIENT_BASE = Case(
     label="client",
     family={
@@ -306,6 +324,7 @@ CLIENT_BASE = Case(
             usage=CERTIFIES,
             not_before=NOW - 20 * DAY,
             not_after=NOW + 400 * DAY,
+            more=(x509.Extension(_CONSTRAINTS.oid, True, _CONSTRAINTS),),
         ),
         "root": Blueprint(
             subject="Contoso Root",
@@ -359,6 +378,9 @@ def client_breaks() -> list[Break]:
         one("extensions-readable", "leaf", "twice", raw_extensions=(SECOND_CONSTRAINTS,)),
         replace(one("chain-complete", "leaf", "signed by another", signer="other"), cuts=True),
         replace(one("chain-complete", "leaf", "of a stranger", issuer_subject="stranger"), cuts=True),
+        _outside("another domain", x509.DNSName("orders.contoso.test")),
+        _outside("an excluded domain", x509.DNSName("payments.example.com")),
+        _outside("another network", x509.IPAddress(ip_address("198.51.100.7"))),
         *_any_certificate("intermediate"),
         *_authority("intermediate"),
         one("authority", "intermediate", "no constraints", constraints=None),

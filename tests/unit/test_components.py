@@ -70,6 +70,9 @@ class Protection:
 class Generation:
     certificate_name: str
     renewal: int = 0
+    certificate_pem: str | None = None
+    vault_certificate: str | None = None
+    issued_pem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ class Authority:
     name: str
     generations: Mapping[int, Generation]
     signing: int = 1
+    issuer: str | None = None
 
     def policy(self, generation: int) -> IssuancePolicy:
         return authority_policy(f"{self.name} {generation}")

@@ -93,3 +93,12 @@ def test_nothing_is_secret(bundles: dict[str, list[str]]) -> None:
         return pulumi.Output.all(*(value.is_secret() for value in values))
 
     assert declare(program).outputs == [False] * 4
+
+
+def test_a_root_that_authorities_have_in_common_is_there_once(bundles: dict[str, list[str]]) -> None:
+    """Twice in a bundle it counts twice, and Temporal Cloud takes no more than sixteen."""
+    root = to_pem(issue(authority_policy("root")).certificate)
+    found = declared({name: [*pems, root] for name, pems in bundles.items()})
+
+    assert found[SHOP]["caBundlePem"].count(root) == 1
+    assert found[SHOP]["caBundlePem"] == "".join([*bundles["shop"], root, *bundles["clients"]])

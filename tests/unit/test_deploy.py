@@ -48,6 +48,7 @@ from environment import (
     worker_environment,
 )
 from pki import to_pem
+from tests.certificates import authority_policy, issue, leaf_policy
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 SERVER_NAME = "temporal.internal"
@@ -1295,3 +1296,32 @@ def test_the_summary_of_a_stack_without_sign_on_speaks_of_none(signed_on: Stack,
     steps = "\n".join(summarise(signed_on.outputs, "dev", base, NOW).next)
     assert "orders/worker.env; python worker.py)" in steps
     assert not re.search("TOKEN|API_KEY|sign in", steps)
+
+
+# Trees of authorities
+
+
+def test_a_leaf_is_trusted_by_any_link_of_its_line(stack: Stack) -> None:
+    """Servers trust intermediates: were they to trust the root above, nodes and clients would be one."""
+    root = issue(authority_policy("root", path_length=1), now=NOW)
+    clients = issue(authority_policy("clients 1"), root, now=NOW, owner="clients")
+    leaf = issue(leaf_policy("ui"), clients, now=NOW)
+    chain = [to_pem(clients.certificate), to_pem(root.certificate)]
+    stack.raw["certificates"]["ui"] |= {"certificatePem": to_pem(leaf.certificate), "chainPem": chain}
+    del stack.keys["ui"]
+    assert [str(each) for each in stack.problems() if "none of the caBundles" in each.what] != []
+    stack.raw["caBundles"]["clients"] = chain[:1]
+    assert [each for each in stack.problems() if each.consumer == "ui"] == []
+
+
+def test_what_is_awaited_is_told(stack: Stack) -> None:
+    """To run `make up` would be the advice, again and again, to somebody who must go to a safe."""
+    for name in ("ui", "clients-1"):
+        stack.raw["certificates"].pop(name, None)
+    stack.raw["caBundles"]["clients"] = []
+    stack.raw["certificateSigningRequests"] = {"clients-1": "request"}
+    found = {each.consumer: str(each) for each in stack.problems()}
+    assert found.keys() >= {"ui", "server"}
+    for consumer in ("ui", "server"):
+        assert "First clients-1 must get a certificate from whoever has its issuer's key" in found[consumer]
+        assert "certificateSigningRequests" in found[consumer]

@@ -64,6 +64,7 @@ X509_RULES: dict[str, set[int]] = {
     "chain-complete": {2, 7, 18, 20, 21},
     "bundle-closed": {2, 7, 18, 20, 21},
     "path-length": {25},
+    "name-constraints": {47, 48},
     "not-yet-valid": {9},
     "expired": {10},
     "extended-key-usage": {26},

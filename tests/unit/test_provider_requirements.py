@@ -13,7 +13,7 @@ from plugin import PluginError
 from provider.inputs import CertificateInputs, IssuerReference
 from provider.issuance import Issuance
 from provider.ownership import Owner
-from tests.certificates import authority_policy, leaf_policy
+from tests.certificates import authority_policy, issue, leaf_policy
 from tests.unit.pki_corpus import CLIENT_BASE, CLIENT_ORDER, DAY, NOW, broken, one
 from tests.unit.test_provider_plugin import URN, VAULT, VAULT_ID
 
@@ -88,3 +88,42 @@ async def test_an_authority_too_many_is_refused() -> None:
         await ensure(issuers)
     with pytest.raises(PluginError, match=r"\[path-length\]"):
         await ensure(issuers, authority_policy("below"))
+
+
+# A certificate that was made elsewhere
+
+
+def _brought(policy: IssuancePolicy, issued: x509.Certificate, root: x509.Certificate) -> CertificateInputs:
+    return CertificateInputs(
+        vault_id=VAULT_ID,
+        vault_uri=VAULT,
+        name="clients-1",
+        policy=policy,
+        issuer=IssuerReference(certificate_pem=to_pem(root)),
+        issued_pem=to_pem(issued),
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "days", "said"),
+    [
+        ({}, 0, None),
+        ({"subject": authority_policy("other").subject}, 0, "its subject is CN=other,O=Contoso"),
+        ({"path_length": 1}, 0, "its extension basicConstraints differs"),
+        ({}, 1826, "[expired]"),
+    ],
+)
+async def test_what_was_made_elsewhere_is_judged_before_a_key_is_asked_for(
+    changes: dict[str, Any], days: int, said: str | None
+) -> None:
+    """A key that nobody needs would be made, or a certificate be merged that everybody refuses."""
+    policy = authority_policy("clients 1")
+    root = issue(authority_policy("root", path_length=2, validity_days=3650))
+    issued = issue(policy.model_copy(update=changes), root, owner="clients").certificate
+    wanted = _brought(policy, issued, root.certificate)
+    issuance = Issuance(wanted=wanted, owner=Owner(URN), patience=_EmptyVault(), now=NOW + days * DAY)  # type: ignore[arg-type]
+    with pytest.raises(_KeyAsked if said is None else PluginError) as refused:
+        await issuance.ensure()
+    if said is not None:
+        assert said in str(refused.value)
+        assert "It was not taken, and nothing was changed." in str(refused.value)

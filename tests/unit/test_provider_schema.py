@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.alias_generators import to_camel, to_snake
 
 from cloud.identity import STACK_SETTINGS
-from pki import IssuancePolicy, Subject, SubjectAlternativeNames
+from pki import IssuancePolicy, NameConstraints, Subject, SubjectAlternativeNames
 from plugin import PluginError
 from provider import NAME, VERSION, namespace_inputs, secret_inputs
 from provider.directory import DirectoryPermission as NeededPermission
@@ -34,11 +34,12 @@ from provider.resources import (
     check_access,
     check_directory_access,
     deleted_vaults,
+    existing_authority,
     get_caller,
 )
 from provider.resources import KeyVaultProvider as DeclaredProvider
 from tests.certificates import leaf_policy
-from tests.unit.declared import AUTHORITY, SUBSCRIPTION, TENANT, Azure, declare
+from tests.unit.declared import AUTHORITY, EXISTING_AUTHORITY, SUBSCRIPTION, TENANT, Azure, declare
 from tests.unit.declared import VERSION as KEY_VERSION
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "provider/schema.json").read_text())
@@ -50,6 +51,7 @@ VAULT = "https://temporal-leaf-abc.vault.azure.net/"
 MODELS: dict[str, type[BaseModel]] = {
     "keyvault:Subject": Subject,
     "keyvault:SubjectAlternativeNames": SubjectAlternativeNames,
+    "keyvault:NameConstraints": NameConstraints,
     "keyvault:IssuancePolicy": IssuancePolicy,
     "keyvault:Issuer": IssuerReference,
     "index:DirectoryPermission": NeededPermission,
@@ -92,7 +94,7 @@ def test_the_outputs_are_inputs_and_what_is_computed() -> None:
     assert tuple(CERTIFICATE["properties"]) == (*INPUT_NAMES, *COMPUTED_NAMES)
     assert CERTIFICATE["required"] == [
         *CERTIFICATE["requiredInputs"],
-        *(name for name in COMPUTED_NAMES if name != "secretId"),
+        *(name for name in COMPUTED_NAMES if name not in ("secretId", "signingRequestPem")),
     ]
     assert tuple(SECRET["properties"]) == (*secret_inputs.INPUT_NAMES, *secret_inputs.COMPUTED_NAMES)
     assert SECRET["required"] == [*SECRET["requiredInputs"], *secret_inputs.COMPUTED_NAMES]
@@ -156,12 +158,14 @@ def test_the_program_asks_functions_as_the_schema_has_them() -> None:
         return {
             "caller": get_caller(options),
             "deleted": deleted_vaults(("deleted", "new"), "westeurope", SUBSCRIPTION, options),
+            "existing": existing_authority(f"{VAULT}certificates/ca", options),
         }
 
     declared = declare(program)
     assert declared.outputs == {
         "caller": Caller(object_id="caller", tenant_id=TENANT, kind="User", authority=AUTHORITY),
         "deleted": ["deleted"],
+        "existing": EXISTING_AUTHORITY,
     }
     assert {token for token, _ in declared.asked} == SCHEMA["functions"].keys()
     for token, arguments in declared.asked:
@@ -207,6 +211,7 @@ def test_what_is_declared_is_what_the_plugin_takes() -> None:
                 issuer=Issuer(certificate_pem=pulumi.Output.from_input("pem"), key_id="key", chain_pem=["root"]),
                 renewal=1,
                 tags={"owner": "shop"},
+                issued_pem="issued",
             ),
             pulumi.ResourceOptions(provider=provider),
         )
@@ -222,13 +227,14 @@ def test_what_is_declared_is_what_the_plugin_takes() -> None:
         "issuer": {"certificatePem": "pem", "keyId": "key", "chainPem": ["root"]},
         "renewal": 1,
         "tags": {"owner": "shop"},
+        "issuedPem": "issued",
     }
     assert registered.inputs.keys() == set(INPUT_NAMES)
     assert registered.version == VERSION
     assert registered.provider.startswith(declared.one("pulumi:providers:temporalazure").urn)
     assert declared.outputs["key_id"] == f"{VAULT}keys/orders/{KEY_VERSION}"
     assert declared.outputs["chain_pem"] == ["pem", "root"]
-    assert None not in declared.outputs.values()
+    assert [name for name, value in declared.outputs.items() if value is None] == ["signing_request_pem"]
 
 
 def test_the_secrets_class_has_every_name() -> None:
