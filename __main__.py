@@ -36,6 +36,7 @@ if config.sign_on:
     directory = azure.Directory(tenant_id, settings.directory_settings(configuration), sign_in.get("clientId"))
     azure.require_permissions(config.sign_on, directory, ask)
     people = azure.find_principals(config.sign_on, directory)
+
 tags = {**config.tags, "pulumi-project": project, "pulumi-stack": stack}
 group = resources.ResourceGroup(
     "temporal", resource_group_name=config.resource_group, location=config.location, tags=tags
@@ -57,6 +58,7 @@ mutual_tls_args = azure.MutualTlsArgs(
     authorities=config.certificate_authorities,
     existing=azure.find_authorities(config.certificate_authorities, ask),
     leaves=config.certificates,
+    client_authorities=config.admitted_authorities,
 )
 mutual_tls = azure.MutualTls("mutual-tls", mutual_tls_args)
 sign_on = None
@@ -73,18 +75,8 @@ if config.sign_on:
     )
     sign_on = azure.SignOn("sign-on", sign_on_args, ResourceOptions(providers=[directory.provider]))
 
-deployment = temporal.Deployment(
-    internode_authority=config.certificates["cluster"].issuer,
-    client_authorities=config.client_authorities,
-    host_overrides=config.host_overrides,
-    generations=config.trusted_generations,
-    clients=config.clients,
-    frontend_address=config.frontend.address,
-    server_name=config.frontend.server_name,
-    namespace=config.frontend.namespace,
-    sign_on=sign_on,
-)
-for name, value in {
+deployment = temporal.Deployment.of(config, sign_on)
+outputs = {
     "serverEnv": temporal.server_environment(deployment),
     "internalFrontendEnv": temporal.internal_frontend_environment(deployment),
     "serverConfig": temporal.server_config(deployment),
@@ -98,5 +90,6 @@ for name, value in {
     "keyVaults": mutual_tls.key_vaults,
     "signOn": sign_on.facts if sign_on else {},
     "temporalCloud": azure.temporal_cloud(config.temporal_cloud, mutual_tls.closed_bundles),
-}.items():
+}
+for name, value in outputs.items():
     pulumi.export(name, value)

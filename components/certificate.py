@@ -17,13 +17,19 @@ from provider.resources import Issuer, VaultCertificate, VaultCertificateArgs
 class CertificateArgs:
     """What a leaf is to be, the vault that holds it and the authority that issues it.
 
-    `readers` may read this one's private key, which is a secret of the vault.
+    `issued_by` is the name of the generation that issues, `trusted` those of all that the other side trusts;
+    `acknowledged` and `peers` are as in `VaultCertificateArgs`. `readers` may read this one's private key, which is a
+    secret of the vault.
     """
 
     vault: KeyVault
     certificate_name: str
     policy: IssuancePolicy
     issuer: Issuer
+    issued_by: str
+    trusted: Sequence[str]
+    acknowledged: Sequence[str]
+    peers: Sequence[str]
     readers: Sequence[Principal]
     subscription_id: str
     tags: Mapping[str, str]
@@ -45,6 +51,10 @@ class Certificate(pulumi.ComponentResource):
                 name=args.certificate_name,
                 policy=args.policy.model_dump(mode="json", by_alias=True, exclude_none=True),
                 issuer=args.issuer,
+                issued_by=args.issued_by,
+                trusted=args.trusted,
+                acknowledged=args.acknowledged,
+                peers=args.peers,
                 tags=args.tags,
             ),
             opts=pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=args.vault.ready),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,7 +17,8 @@ from provider.resources import ExistingAuthority, Issuer, VaultCertificate, Vaul
 class Generation(Origin, Protocol):
     """One key and name of an authority. `renewal` counts how often its certificate was renewed by hand.
 
-    `issued_pem` is what an issuer whose key is elsewhere made from its signing request.
+    `issued_pem` is what an issuer whose key is elsewhere made from its signing request; until then it
+    `awaits_certificate`.
     """
 
     @property
@@ -26,9 +27,15 @@ class Generation(Origin, Protocol):
     @property
     def issued_pem(self) -> str | None: ...
 
+    @property
+    def awaits_certificate(self) -> bool: ...
+
 
 class Authority(Protocol):
-    """What an authority is to be: its generations by number, the one that issues, each one's policy, its issuer."""
+    """What an authority is to be: its generations by number, the one that issues, each one's policy, its issuer.
+
+    `acknowledged` are steps of its rollover that may come out of order.
+    """
 
     @property
     def issuer(self) -> str | None: ...
@@ -38,6 +45,9 @@ class Authority(Protocol):
 
     @property
     def signing(self) -> int: ...
+
+    @property
+    def acknowledged(self) -> Sequence[str]: ...
 
     def policy(self, generation: int) -> IssuancePolicy: ...
 

@@ -37,7 +37,8 @@ class Leaf(Protocol):
 class MutualTlsArgs:
     """The two vaults' names, by what they are for, which of these are recovered, and what goes into them, by name.
 
-    `existing` are the authorities in other vaults, by their generations' names.
+    `existing` are the authorities in other vaults, by their generations' names, and `client_authorities` those whose
+    clients the frontend admits under one of its names.
     """
 
     vault_names: Mapping[str, str]
@@ -45,6 +46,7 @@ class MutualTlsArgs:
     vault_policy: VaultPolicy
     authorities: Mapping[str, Authority]
     leaves: Mapping[str, Leaf]
+    client_authorities: Collection[str]
     existing: Mapping[str, ExistingAuthority] = field(default_factory=dict)
 
 
@@ -99,6 +101,7 @@ class MutualTls(pulumi.ComponentResource):
                 ),
                 pulumi.ResourceOptions(parent=self),
             )
+        acknowledged = sorted(step for authority in args.authorities.values() for step in authority.acknowledged)
         issuers = {key: authority.issuer for key, authority in authorities.items() if authority.issuer is not None}
         leaves = {
             key: Certificate(
@@ -108,6 +111,12 @@ class MutualTls(pulumi.ComponentResource):
                     certificate_name=key,
                     policy=leaf.policy,
                     issuer=issuers[leaf.issuer],
+                    issued_by=_signing(args.authorities[leaf.issuer]),
+                    trusted=_trusted(leaf, args),
+                    acknowledged=acknowledged,
+                    peers=sorted(
+                        name for name, other in args.leaves.items() if other.issuer == leaf.issuer and name != key
+                    ),
                     readers=readers.get(key, ()),
                     subscription_id=policy.subscription_id,
                     tags=policy.tags,
@@ -154,6 +163,21 @@ def _roots_first(authorities: Mapping[str, Authority]) -> list[str]:
         return 0 if issuer is None else 1 + levels(issuer)
 
     return sorted(authorities, key=levels)
+
+
+def _signing(authority: Authority) -> str:
+    return authority.generations[authority.signing].certificate_name
+
+
+def _trusted(leaf: Leaf, args: MutualTlsArgs) -> list[str]:
+    """Return the names of the generations that those trust whom a leaf is shown to.
+
+    A client shows itself to the frontend; the server's certificate is shown to nodes and to clients, who trust its own
+    authority alone.
+    """
+    shown_to = args.client_authorities if leaf.policy.role is Role.CLIENT else (leaf.issuer,)
+    generations = (generation for name in shown_to for generation in args.authorities[name].generations.values())
+    return sorted(each.certificate_name for each in generations if not each.awaits_certificate)
 
 
 def _facts(certificate: VaultCertificate, policy: IssuancePolicy, vault_uri: pulumi.Output[str]) -> dict[str, Any]:

@@ -28,6 +28,8 @@ OUTPUTS = {
     "certificates": "What is public of each certificate, by its name: role, subject, names, issuer, serial number, "
     "validity, where it and its key are in Key Vault, PEM and chain.",
     "caBundles": "The trusted generations of each authority, as PEM, the one that signs first.",
+    "certificateSigningRequests": "What an issuer whose key is elsewhere is to sign, as PEM, by the authority's "
+    "generation ([topologies.md](topologies.md#an-offline-root)). Empty when none waits.",
     "keyVaults": "Name, id and address of the two vaults, `authorities` and `leaves`.",
     "signOn": "Tenant, client id, issuer, scope, redirect URIs, the ids of roles, who the workers are, when client "
     "secrets end. Empty without sign-on.",
@@ -52,6 +54,7 @@ _MEANINGS = {
     "TEMPORAL_TLS_(SERVER|FRONTEND)_CERT": "The certificate `cluster`, with its chain.",
     "TEMPORAL_TLS_(SERVER|FRONTEND)_KEY": "Its private key.",
     r"TEMPORAL_TLS_SERVER\d*_CA_CERT": "An authority of the nodes: one generation a file.",
+    r"TEMPORAL_TLS_HOST\d+_CLIENT\d+_CA_CERT": "An authority that is admitted under another name of the frontend.",
     r"TEMPORAL_TLS_CLIENT\d+_CA_CERT": "An authority whose certificates are admitted: one generation a file.",
     "TEMPORAL_TLS_(INTERNODE|FRONTEND)_SERVER_NAME": "The name that the services ask each other's certificate for.",
     "TEMPORAL_TLS_REFRESH_INTERVAL": "How often files are read again.",

@@ -9,7 +9,7 @@ environments of two consumers never belong in one shell.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from environment.files import CLI, SERVER, UI, Consumer, Document, worker
@@ -69,6 +69,41 @@ class Client(Protocol):
     def namespace(self) -> str: ...
 
 
+class Frontend(Protocol):
+    """Where clients find Temporal, under which name, and where they work unless they say otherwise."""
+
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def server_name(self) -> str: ...
+
+    @property
+    def namespace(self) -> str: ...
+
+
+class Stack(Protocol):
+    """What a stack has decided: `Deployment` says what each of these is."""
+
+    @property
+    def internode_authority(self) -> str: ...
+
+    @property
+    def client_authorities(self) -> tuple[str, ...]: ...
+
+    @property
+    def host_overrides(self) -> Mapping[str, tuple[str, ...]]: ...
+
+    @property
+    def trusted_generations(self) -> Mapping[str, int]: ...
+
+    @property
+    def clients(self) -> Mapping[str, Client]: ...
+
+    @property
+    def frontend(self) -> Frontend: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
     """What the stack decides about Temporal.
@@ -98,6 +133,21 @@ class Deployment:
     expiry_error_window: timedelta = timedelta(days=7)
     expiry_check_interval: timedelta = timedelta(hours=1)
     keys_refresh_interval: timedelta = timedelta(minutes=1)
+
+    @classmethod
+    def of(cls, stack: Stack, sign_on: SignOn | None) -> Self:
+        """Return what a stack has decided, and everything else as it is by default."""
+        return cls(
+            internode_authority=stack.internode_authority,
+            client_authorities=stack.client_authorities,
+            host_overrides=stack.host_overrides,
+            generations=stack.trusted_generations,
+            clients=stack.clients,
+            frontend_address=stack.frontend.address,
+            server_name=stack.frontend.server_name,
+            namespace=stack.frontend.namespace,
+            sign_on=sign_on,
+        )
 
     @property
     def trust(self) -> Trust:

@@ -1,7 +1,8 @@
 """The life of a certificate: check, diff, preview, create, read, update, delete, import.
 
 A leaf inside its renewal window, and one that somebody replaced, show as updates; an authority is never changed by the
-clock, it warns.
+clock, it warns. The order of a rollover is kept in diff: before anything of the leaf is written, and before the engine
+deletes a generation, which it does last.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from pulumi.provider.experimental.provider import (
 )
 
 from pki import Role, deviations, load_certificate, renewal_due
-from plugin import UNKNOWN, PluginError, difference, plain, property_of, property_values
-from provider import NAME, clock
+from plugin import UNKNOWN, PluginError, difference, has_unknown, plain, property_of, property_values
+from provider import NAME, clock, rollover
 from provider.connection import Connection
 from provider.inputs import (
     COMPUTED_NAMES,
@@ -45,6 +46,10 @@ from provider.ownership import Owner
 from provider.resource import AT_ONCE, diff_response, failures, in_its_vault, moved
 
 CERTIFICATE: Final = f"{NAME}:keyvault:Certificate"
+
+_ROLLOVER = frozenset({"issuedBy", "trusted"})
+_BESIDE_THE_CERTIFICATE = _ROLLOVER | {"tags"}
+"""The inputs that say nothing of what the certificate is to be."""
 
 _IDENTITY_OF_AN_AUTHORITY = ("policy.role.", "policy.keyType.", "policy.subject.")
 _AUTHORITY_WARNING = timedelta(days=180)
@@ -62,15 +67,27 @@ class CertificateResource:
         return CheckResponse(inputs=property_values(inputs), failures=failures(problems(inputs)))
 
     async def diff(self, request: DiffRequest) -> DiffResponse:
-        old = plain(request.old_state)
-        new = in_its_vault(old, plain(request.new_inputs))
+        old, inputs = plain(request.old_state), plain(request.new_inputs)
+        await self._keep_order(request.urn, old, inputs)
+        new = in_its_vault(old, inputs_of(inputs))
         changes = difference(inputs_of(old), new)
         replaces = moved(changes)
         if not replaces:
             self._refuse_another_authority(old, changes)
-            if not changes:
-                changes = await self._due(request.urn, old, CertificateInputs.model_validate(new))
+            if _is_beside_the_certificate(changes) and not has_unknown(new):
+                due = await self._due(request.urn, old, CertificateInputs.model_validate(new))
+                if not due and changes and _properties(changes) <= _ROLLOVER:
+                    await self._engine.info(rollover.undisturbed(new), request.urn)
+                changes |= due
         return diff_response(changes, replaces)
+
+    async def _keep_order(self, urn: str, old: dict[str, Any], new: dict[str, Any]) -> None:
+        """Raise PluginError for a step of a rollover that comes too early; warn of one that was acknowledged."""
+        found = rollover.steps_too_early(old, new)
+        if refused := [step for step in found if str(step) not in new.get("acknowledged", ())]:
+            raise PluginError(rollover.refusal(refused, old, new))
+        for step in found:
+            await self._engine.warning(rollover.acknowledged(step, new), urn)
 
     def _refuse_another_authority(self, old: dict[str, Any], changes: dict[str, PropertyDiff]) -> None:
         if old["policy"]["role"] != Role.AUTHORITY or old.get("certificatePem") is None:
@@ -89,27 +106,18 @@ class CertificateResource:
             lost = old.get("signingRequestPem") is None
             return {"signingRequestPem": PropertyDiff(PropertyDiffKind.UPDATE, input_diff=False)} if lost else {}
         certificate, now = load_certificate(old["certificatePem"]), clock.now()
-        if wrong := deviations(certificate, wanted.policy, wanted.issuer_certificate):
-            await self._engine.info(
-                f"To be issued anew, because what is in the vault is not what is asked for: {'; '.join(wrong)}.", urn
-            )
-            return {"certificatePem": PropertyDiff(PropertyDiffKind.UPDATE, input_diff=False)}
-        if wanted.issuer_certificate is None or wanted.policy.role is Role.AUTHORITY:
-            await self._warn_of_the_end(urn, certificate, now)
-            return {}
         try:
-            due = renewal_due(certificate, wanted.policy, wanted.issuer_certificate, now)
+            due = _due(certificate, wanted, now)
         except ValueError as error:
             await self._engine.warning(f"Cannot be renewed: {error}. Roll the authority over.", urn)
             return {}
-        if not due:
+        if due is None:
+            if wanted.policy.role is Role.AUTHORITY:
+                await self._warn_of_the_end(urn, certificate, now)
             return {}
-        await self._engine.info(
-            f"To be renewed: it ends on {certificate.not_valid_after_utc:%Y-%m-%d}, inside its renewal window of "
-            f"{wanted.policy.renew_before_days} days.",
-            urn,
-        )
-        return {"notAfter": PropertyDiff(PropertyDiffKind.UPDATE, input_diff=False)}
+        changing, reason = due
+        await self._engine.info(reason, urn)
+        return {changing: PropertyDiff(PropertyDiffKind.UPDATE, input_diff=False)}
 
     async def _warn_of_the_end(self, urn: str, certificate: x509.Certificate, now: datetime) -> None:
         ends = certificate.not_valid_after_utc
@@ -124,21 +132,25 @@ class CertificateResource:
     async def create(self, request: CreateRequest) -> CreateResponse:
         inputs = plain(request.properties)
         if request.preview:
-            return CreateResponse(resource_id="", properties=property_values(unissued(inputs)))
+            return CreateResponse(resource_id="", properties=property_values(unissued(inputs_of(inputs))))
         wanted = CertificateInputs.model_validate(inputs)
         issuance = await self._issuance(request.urn, wanted, self._connection.limit(request.timeout))
         state = await issuance.ensure()
-        return CreateResponse(resource_id=wanted.certificate_id, properties=property_values({**inputs, **state}))
+        return CreateResponse(resource_id=wanted.certificate_id, properties=property_values(_state(inputs, state)))
 
     async def update(self, request: UpdateRequest) -> UpdateResponse:
         old, inputs = plain(request.olds), plain(request.news)
         if request.preview and inputs.get("vaultUri") == UNKNOWN:
             inputs["vaultUri"] = old["vaultUri"]
-        changes = difference(inputs_of(old), inputs)
+        changes = difference(inputs_of(old), inputs_of(inputs))
+        stays = bool(changes) and _is_beside_the_certificate(changes) and not _is_due(old, inputs)
+        kept = UpdateResponse(
+            properties=property_values(_state(inputs, {name: old.get(name) for name in COMPUTED_NAMES}))
+        )
         if request.preview:
-            computed = {name: old.get(name) for name in COMPUTED_NAMES}
-            kept = changes and all(property_of(path) == "tags" for path in changes)
-            return UpdateResponse(properties=property_values({**inputs, **computed} if kept else unissued(inputs)))
+            return kept if stays else UpdateResponse(properties=property_values(unissued(inputs_of(inputs))))
+        if stays and _properties(changes) <= _ROLLOVER:
+            return kept
         issuance = await self._issuance(
             request.urn,
             CertificateInputs.model_validate(inputs),
@@ -146,7 +158,7 @@ class CertificateResource:
             by_state=True,
         )
         state = await issuance.ensure(anew=bool(changes.keys() & {"policy.validityDays", "renewal"}))
-        return UpdateResponse(properties=property_values({**inputs, **_with_request(old, state)}))
+        return UpdateResponse(properties=property_values(_state(inputs, _with_request(old, state))))
 
     async def read(self, request: ReadRequest) -> ReadResponse:
         old = plain(request.properties)
@@ -209,3 +221,47 @@ def _with_request(old: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
     if state.get("certificatePem") and state["signingRequestPem"] is None:
         return {**state, "signingRequestPem": old.get("signingRequestPem")}
     return state
+
+
+def _properties(changes: dict[str, PropertyDiff]) -> set[str]:
+    return {property_of(path) for path in changes}
+
+
+def _is_beside_the_certificate(changes: dict[str, PropertyDiff]) -> bool:
+    return _properties(changes) <= _BESIDE_THE_CERTIFICATE
+
+
+def _state(inputs: dict[str, Any], computed: dict[str, Any]) -> dict[str, Any]:
+    return {**inputs_of(inputs), **computed}
+
+
+def _due(certificate: x509.Certificate, wanted: CertificateInputs, now: datetime) -> tuple[str, str] | None:
+    """Return what of a certificate must change although no input did, and why; None if nothing must.
+
+    An authority is never due by the clock. Raises ValueError if it is due and its authority cannot issue any more.
+    """
+    if wrong := deviations(certificate, wanted.policy, wanted.issuer_certificate):
+        return (
+            "certificatePem",
+            f"To be issued anew, because what is in the vault is not what is asked for: {'; '.join(wrong)}.",
+        )
+    if wanted.issuer_certificate is None or wanted.policy.role is Role.AUTHORITY:
+        return None
+    if renewal_due(certificate, wanted.policy, wanted.issuer_certificate, now):
+        return (
+            "notAfter",
+            f"To be renewed: it ends on {certificate.not_valid_after_utc:%Y-%m-%d}, inside its renewal window of "
+            f"{wanted.policy.renew_before_days} days.",
+        )
+    return None
+
+
+def _is_due(old: dict[str, Any], inputs: dict[str, Any]) -> bool:
+    """Tell whether a certificate is about to be issued although nothing of it was changed in the settings."""
+    if has_unknown(inputs_of(inputs)):
+        return False
+    try:
+        wanted = CertificateInputs.model_validate(inputs)
+        return _due(load_certificate(old["certificatePem"]), wanted, clock.now()) is not None
+    except ValueError:
+        return False

@@ -52,6 +52,9 @@ class CertificateInputs(Model):
     Without an issuer it is an authority that signs itself. `renewal` counts how often an authority was renewed by
     hand: raising it issues its certificate anew, under the same key and name. `issued_pem` is the certificate that an
     issuer whose key is elsewhere made from the signing request.
+
+    A leaf tells which generation issues it, and which ones those trust that it is shown to: by these the order of a
+    rollover is kept. What is `acknowledged` and who its `peers` are concerns one run, and is no part of the state.
     """
 
     vault_id: str
@@ -60,6 +63,10 @@ class CertificateInputs(Model):
     policy: IssuancePolicy
     issuer: IssuerReference | None = None
     renewal: Annotated[int, Field(ge=0)] = 0
+    issued_by: str | None = None
+    trusted: tuple[str, ...] | None = None
+    acknowledged: tuple[str, ...] | None = None
+    peers: tuple[str, ...] | None = None
     tags: Mapping[str, str] = {}
     issued_pem: _CertificatePem | None = None
 
@@ -80,6 +87,10 @@ class CertificateInputs(Model):
 
 
 INPUT_NAMES: Final = tuple(to_camel(name) for name in CertificateInputs.model_fields)
+RUN_NAMES: Final = ("acknowledged", "peers")
+"""The inputs that concern one run alone: a change of these is none of the certificate."""
+
+STATE_NAMES: Final = tuple(name for name in INPUT_NAMES if name not in RUN_NAMES)
 
 COMPUTED_NAMES: Final = (
     "certificatePem",
@@ -99,8 +110,8 @@ COMPUTED_NAMES: Final = (
 
 
 def inputs_of(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the inputs that a resource's state echoes."""
-    return {name: state[name] for name in INPUT_NAMES if state.get(name) is not None}
+    """Return the inputs that a resource's state echoes, out of that state or of all inputs."""
+    return {name: state[name] for name in STATE_NAMES if state.get(name) is not None}
 
 
 def unissued(inputs: Mapping[str, Any]) -> dict[str, Any]:

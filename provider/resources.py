@@ -51,7 +51,12 @@ class Issuer(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class VaultCertificateArgs:
-    """What a certificate is to be; `policy` is a `pki.IssuancePolicy` as JSON data."""
+    """What a certificate is to be; `policy` is a `pki.IssuancePolicy` as JSON data.
+
+    For a leaf `issued_by` and `trusted` are the names of generations: the one that issues, and all that are trusted by
+    whoever the leaf is shown to. Steps of a rollover out of order are refused but for those that are `acknowledged`
+    (`sign-NAME`, `distrust-NAME`). `peers` are the other certificates of its authority.
+    """
 
     vault_id: pulumi.Input[str]
     vault_uri: pulumi.Input[str]
@@ -59,6 +64,10 @@ class VaultCertificateArgs:
     policy: Mapping[str, Any]
     issuer: Issuer | None = None
     renewal: int = 0
+    issued_by: str | None = None
+    trusted: Sequence[str] = ()
+    acknowledged: Sequence[str] = ()
+    peers: Sequence[str] = ()
     tags: Mapping[str, str]
     issued_pem: str | None = None
 
@@ -98,6 +107,10 @@ class VaultCertificate(pulumi.CustomResource):
             "policy": dict(args.policy),
             "issuer": issuer,
             "renewal": args.renewal,
+            "issuedBy": args.issued_by,
+            "trusted": list(args.trusted) or None,
+            "acknowledged": list(args.acknowledged) or None,
+            "peers": list(args.peers) or None,
             "tags": dict(args.tags),
             "issuedPem": args.issued_pem,
             **dict.fromkeys(COMPUTED_NAMES),

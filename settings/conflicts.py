@@ -10,6 +10,7 @@ from pki.names import ComparableName, comparable
 from settings.frontend_conflicts import frontend_conflicts
 from settings.problems import Location, Problem, listed, quoted
 from settings.resolved import LOCAL_STACK, AuthoritySettings, CertificateSettings, GenerationSettings, Settings
+from settings.rollover_conflicts import rollover_conflicts, unwise_rollover
 from settings.sign_on_conflicts import sign_on_conflicts, unwise_sign_on
 from settings.temporal_cloud_conflicts import temporal_cloud_conflicts
 from settings.topology_conflicts import is_made_here, topology_conflicts, unwise_topology
@@ -41,6 +42,7 @@ def conflicts(settings: Settings) -> Iterator[Problem]:
     yield from topology_conflicts(settings)
     yield from _distinguished_names(settings)
     yield from _readers(settings)
+    yield from rollover_conflicts(settings)
     yield from sign_on_conflicts(settings)
     yield from temporal_cloud_conflicts(settings)
 
@@ -283,4 +285,5 @@ def unwise(settings: Settings) -> Iterator[Problem]:
                 f"Use {2 * longest} or more, or shorter certificates.",
             )
     yield from unwise_topology(settings)
+    yield from unwise_rollover(settings)
     yield from unwise_sign_on(settings)

@@ -69,6 +69,7 @@ class AuthoritySettings:
 
     `issuer` is a key of `Settings`, or None for one that signs itself; `path_length` tells how many levels of
     authorities stand below it. `idle` names settings that are given and have no effect.
+    `acknowledge` names steps of its rollover as they are written: `sign-2`, `distrust-1`.
     """
 
     name: str
@@ -94,6 +95,14 @@ class AuthoritySettings:
         """Whether its signing generation can sign from here."""
         signing = self.signing_generation
         return signing is not None and signing.certificate_pem is None
+
+    acknowledge: tuple[str, ...]
+
+    @property
+    def acknowledged(self) -> tuple[str, ...]:
+        """The steps that may come out of order, with the generations' names in the vault: `sign-clients-2`."""
+        steps = (step.split("-") for step in self.acknowledge)
+        return tuple(f"{verb}-{self.name}-{number}" for verb, number in steps)
 
     def policy(self, generation: int) -> IssuancePolicy:
         """Return what a generation's certificate is to be, unless it is brought along."""
@@ -286,6 +295,17 @@ class Settings:
         return {name: leaf for name, leaf in self.certificates.items() if leaf.role is Role.CLIENT}
 
     @property
+    def internode_authority(self) -> str:
+        """The authority that issues the server's certificate."""
+        return self.certificates[CLUSTER].issuer
+
+    @property
+    def admitted_authorities(self) -> tuple[str, ...]:
+        """The authorities whose clients the frontend admits under one of its names."""
+        overrides = (authority for override in self.host_overrides.values() for authority in override)
+        return tuple(dict.fromkeys((*self.client_authorities, *overrides)))
+
+    @property
     def host_overrides(self) -> dict[str, tuple[str, ...]]:
         """The frontend's other names, and the authorities whose clients are admitted under each."""
         return {host: override.authorities for host, override in self.frontend.host_overrides.items()}
@@ -324,6 +344,7 @@ def resolve(written: WrittenSettings, *, project: str, stack: str) -> Settings:
             path_length=_path_length(name, written.certificate_authorities),
             name_constraints=None,
             idle=_idle(authority),
+            acknowledge=authority.acknowledge,
         )
         for name, authority in written.certificate_authorities.items()
     }

@@ -228,6 +228,12 @@ def _generation_number(key: object) -> object:
     return key
 
 
+def _rollover_step(text: str) -> str:
+    if not re.fullmatch(r"(?:sign|distrust)-[1-9][0-9]{0,3}", text):
+        raise Wrong(f"{quoted(text)} is no step of a rollover", "Write sign-2, or distrust-1.")
+    return text
+
+
 def encoded_length(text: str) -> int:
     """Return how much of a name's room a text takes: a letter beyond ASCII counts as its bytes in UTF-8."""
     return len(text.encode())
@@ -368,6 +374,8 @@ CertificateName = Annotated[str, AfterValidator(_certificate_name), form("a name
 AuthorityPem = Annotated[str, AfterValidator(_authority_pem), form("a certificate in PEM")]
 VaultCertificateId = Annotated[str, AfterValidator(_vault_certificate), form("the identifier of a certificate")]
 GenerationNumber = Annotated[int, BeforeValidator(_generation_number)]
+RolloverStep = Annotated[str, AfterValidator(_rollover_step), form("sign-<number> or distrust-<number>")]
+RolloverSteps = Annotated[tuple[RolloverStep, ...], AfterValidator(distinct_exactly)]
 NamePart = Annotated[str, AfterValidator(_name_part), form(f"text of at most {LONGEST_NAME_PART} characters")]
 Country = Annotated[str, AfterValidator(_country), form("two capital letters")]
 DnsName = Annotated[str, AfterValidator(_dns_name), form("a DNS name")]

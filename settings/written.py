@@ -33,6 +33,7 @@ from settings.values import (
     ObjectId,
     Region,
     ResourceGroupName,
+    RolloverSteps,
     SubnetId,
     SubnetIds,
     Tags,
@@ -197,6 +198,11 @@ class WrittenAuthority(_WrittenSubject):
     )
     signing: StrictInt | None = setting(
         None, "The generation that signs.", "Nothing could be issued.", derived="the lowest generation"
+    )
+    acknowledge: RolloverSteps = setting(
+        (),
+        "Steps of a rollover that may come out of order, and break connections: for a stolen key.",
+        "A step that breaks connections would be let through, or refused, against your will.",
     )
 
 

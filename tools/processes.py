@@ -20,13 +20,13 @@ class ProcessEndedError(Exception):
 
 
 class Process:
-    """A running program. Its output goes to `log`; a signal from the terminal does not reach it."""
+    """A running program. Its output is added to `log`; a signal from the terminal does not reach it."""
 
     def __init__(
         self, command: Sequence[str], environment: Mapping[str, str], log: Path, *, cwd: Path | None = None
     ) -> None:
         self.log = log
-        with log.open("wb") as output:
+        with log.open("ab") as output:
             self._popen = subprocess.Popen(
                 command,
                 cwd=cwd,

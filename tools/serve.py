@@ -121,7 +121,9 @@ def serving(site: Site, toolchain: Toolchain, progress: Progress) -> Iterator[Se
 
     def start(program: _Program) -> Process:
         with progress(f"starting {program.name}"):
-            process = Process(program.command, program.environment, site.logs / f"{program.name}.log")
+            log = site.logs / f"{program.name}.log"
+            log.unlink(missing_ok=True)
+            process = Process(program.command, program.environment, log)
             running.append(process)
             _until(lambda: program.ports <= process.listening_ports(), process, f"{program.name} listens")
         return process

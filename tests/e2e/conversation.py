@@ -10,6 +10,7 @@ import re
 import socket
 import ssl
 import struct
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,6 +82,22 @@ def presented(cluster: Cluster, listener: Listener, caller: Caller) -> x509.Cert
         certificate = secured.getpeercert(binary_form=True)
     assert certificate
     return x509.load_der_x509_certificate(certificate)
+
+
+def asked_for(cluster: Cluster, listener: Listener, caller: Caller) -> set[str]:
+    """The distinguished names of the authorities that a listener names when it asks for a certificate."""
+    assert caller.pair
+    options = {
+        "-connect": f"127.0.0.1:{cluster.ports[listener]}",
+        "-cert": str(caller.pair.certificate),
+        "-key": str(caller.pair.private_key),
+        "-CAfile": str(caller.authority),
+        "-nameopt": "RFC2253",
+    }
+    command = ["openssl", "s_client", *(part for option in options.items() for part in option)]
+    said = subprocess.run(command, input="", capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
+    _, _, names = said.stdout.partition("Acceptable client certificate CA names\n")
+    return {line for line in names.partition("\nRequested Signature Algorithms")[0].splitlines() if "=" in line}
 
 
 @contextmanager

@@ -21,7 +21,7 @@ async def compose(name: str) -> str:
 class Greeting:
     @workflow.run
     async def run(self, name: str) -> str:
-        return await workflow.execute_activity(compose, name, start_to_close_timeout=timedelta(seconds=10))
+        return await workflow.execute_activity(compose, name, start_to_close_timeout=timedelta(seconds=3))
 
 
 async def main() -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -86,6 +86,15 @@ def caller(root: Path, authority: str) -> Caller:
     """Somebody with a certificate of that authority who knows the server by its name, from a deploy directory."""
     server_name = Deployed(root).variables(CLI_ENV)["TEMPORAL_TLS_SERVER_NAME"]
     return Caller(Pair.at(root / LEAVES[authority]), root / "cli/ca/internode.pem", server_name)
+
+
+def copied(original: Caller, stem: Path) -> Caller:
+    """The same caller from files that do not change."""
+    assert original.pair
+    pair = Pair.at(stem)
+    pair.certificate.write_bytes(original.pair.certificate.read_bytes())
+    pair.private_key.write_bytes(original.pair.private_key.read_bytes())
+    return replace(original, pair=pair)
 
 
 @dataclass(frozen=True)

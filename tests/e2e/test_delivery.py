@@ -16,16 +16,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from localazure.client import LocalAzure
-from tests.e2e import sample_worker, steady_load
-from tests.e2e.certificates import Authority, Pair
+from tests.e2e import sample_worker
+from tests.e2e.certificates import Authority
 from tests.e2e.conversation import Caller, kept_open, opens, presented
 from tests.e2e.deployed import Deployed
-from tests.e2e.stack import LEAVES, WORKER, WORKER_ENV, Program, caller
+from tests.e2e.load import Load
+from tests.e2e.stack import LEAVES, WORKER, WORKER_ENV, Program, caller, copied
 from tests.e2e.temporal import (
     CLI_ENV,
     FRONTEND,
     FRONTEND_HTTP,
     LISTENERS,
+    READ_AGAIN,
     SERVER_ENVS,
     UI_ENV,
     Cluster,
@@ -34,16 +36,12 @@ from tests.e2e.temporal import (
     UserInterface,
 )
 from tests.engine.stacks import loaded
-from tools import REPOSITORY
-from tools.processes import Process, wait_until
+from tools.processes import wait_until
 
 pytestmark = pytest.mark.e2e
 
 SOON_RENEWED = timedelta(days=65)
 """How long ago a leaf was issued that is valid and inside its renewal window: 90 days less 65 are less than 30."""
-
-READ_AGAIN = {"TEMPORAL_TLS_REFRESH_INTERVAL": "1s"}
-"""A cluster with this change sees in a second what it would otherwise see in five minutes."""
 
 CONSUMERS = {"server": "cluster", "ui": "ui", "cli": "cli", f"workers/{WORKER}": WORKER}
 
@@ -100,26 +98,6 @@ def test_everything_runs_inlined(program: Program, deployed: Deployed, tmp_path:
         assert opens(cluster, FRONTEND, caller(deployed.root, "clients"))
         assert not opens(cluster, FRONTEND, caller(deployed.root, "internode"))
         assert_every_client_works(cluster, tmp_path)
-
-
-class Load:
-    """Workflows without a pause (steady_load.py), by a worker with the variables of worker.env and no other."""
-
-    def __init__(self, deployed: Deployed, log: Path) -> None:
-        command = deployed.command(WORKER_ENV, [sys.executable, "-m", steady_load.__name__])
-        self._process = Process(command, deployed.variables(WORKER_ENV), log, cwd=REPOSITORY)
-
-    def wait_for_more(self, workflows: int = 6) -> None:
-        """Wait until so many more workflows have completed."""
-        wanted = len(self._lines()) + workflows
-        wait_until(lambda: len(self._lines()) >= wanted, f"{workflows} more workflows complete")
-
-    def stop(self) -> tuple[int, set[str]]:
-        """Its exit status, and what it has said."""
-        return self._process.stop(), set(self._lines())
-
-    def _lines(self) -> list[str]:
-        return self._process.log.read_text().splitlines()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,15 +229,6 @@ def assert_every_client_works(cluster: Cluster, scratch: Path) -> None:
 def certificates(program: Program) -> dict[str, x509.Certificate]:
     """Every certificate that the stack has now."""
     return {name: loaded(facts) for name, facts in program.facts().items()}
-
-
-def copied(original: Caller, stem: Path) -> Caller:
-    """The same caller from files that do not change."""
-    assert original.pair
-    pair = Pair.at(stem)
-    pair.certificate.write_bytes(original.pair.certificate.read_bytes())
-    pair.private_key.write_bytes(original.pair.private_key.read_bytes())
-    return replace(original, pair=pair)
 
 
 def read_below(directory: int, path: str) -> bytes:

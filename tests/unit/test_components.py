@@ -73,6 +73,7 @@ class Generation:
     certificate_pem: str | None = None
     vault_certificate: str | None = None
     issued_pem: str | None = None
+    awaits_certificate: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ class Authority:
     generations: Mapping[int, Generation]
     signing: int = 1
     issuer: str | None = None
+    acknowledged: Sequence[str] = ()
 
     def policy(self, generation: int) -> IssuancePolicy:
         return authority_policy(f"{self.name} {generation}")
@@ -94,7 +96,12 @@ class Leaf:
 
 AUTHORITY_SETTINGS = {
     "internode": Authority("internode", {1: Generation("internode-1")}),
-    "clients": Authority("clients", {2: Generation("clients-2", renewal=3), 1: Generation("clients-1")}, signing=2),
+    "clients": Authority(
+        "clients",
+        {2: Generation("clients-2", renewal=3), 1: Generation("clients-1")},
+        signing=2,
+        acknowledged=("sign-clients-2",),
+    ),
 }
 LEAF_SETTINGS = {
     "cluster": Leaf(leaf_policy("temporal.internal", role=Role.NODE), "internode"),
@@ -162,6 +169,7 @@ def mutual_tls(
                 vault_policy=_policy(KeyVaultProvider("temporalazure", {}), access, protection),
                 authorities=AUTHORITY_SETTINGS,
                 leaves=LEAF_SETTINGS,
+                client_authorities=("clients",),
             ),
         )
         return {
@@ -631,9 +639,24 @@ def test_a_leaf_is_issued_by_the_generation_that_signs() -> None:
             "chainPem": [],
         },
         "renewal": 0,
+        "issuedBy": "clients-2",
+        "trusted": ["clients-1", "clients-2"],
+        "acknowledged": ["sign-clients-2"],
+        "peers": ["ui"],
         "tags": TAGS,
     }
     assert found["cluster"]["issuer"]["certificatePem"] == "certificate of internode-1\n"
+
+
+def test_a_leaf_is_trusted_by_whom_it_is_shown_to() -> None:
+    """The order of a rollover is kept by this: a node that counted clients' authorities would miss a step."""
+    found = {item.name: item.inputs for item in _certificates(everything(), "Certificate")}
+    assert {name: (inputs["issuedBy"], inputs["trusted"]) for name, inputs in found.items()} == {
+        "cluster": ("internode-1", ["internode-1"]),
+        "ui": ("clients-2", ["clients-1", "clients-2"]),
+        "orders": ("clients-2", ["clients-1", "clients-2"]),
+    }
+    assert "peers" not in found["cluster"]
 
 
 @pytest.mark.parametrize("private", [False, True])

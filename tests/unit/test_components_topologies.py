@@ -33,6 +33,7 @@ def tree(**authorities: Authority) -> Declared:
                 authorities=authorities,
                 existing=find_authorities(authorities, _options(provider)),
                 leaves=leaves,
+                client_authorities=(clients,),
             ),
         )
         return {

@@ -18,7 +18,7 @@ from pki import IssuancePolicy, NameConstraints, Subject, SubjectAlternativeName
 from plugin import PluginError
 from provider import NAME, VERSION, namespace_inputs, secret_inputs
 from provider.directory import DirectoryPermission as NeededPermission
-from provider.inputs import COMPUTED_NAMES, INPUT_NAMES, CertificateInputs, IssuerReference
+from provider.inputs import COMPUTED_NAMES, INPUT_NAMES, STATE_NAMES, CertificateInputs, IssuerReference
 from provider.plugin import KeyVaultProvider
 from provider.resources import (
     Caller,
@@ -91,7 +91,7 @@ def test_the_inputs_are_the_models() -> None:
 
 def test_the_outputs_are_inputs_and_what_is_computed() -> None:
     """Another language's program would miss an output, or rely on one that may be missing."""
-    assert tuple(CERTIFICATE["properties"]) == (*INPUT_NAMES, *COMPUTED_NAMES)
+    assert tuple(CERTIFICATE["properties"]) == (*STATE_NAMES, *COMPUTED_NAMES)
     assert CERTIFICATE["required"] == [
         *CERTIFICATE["requiredInputs"],
         *(name for name in COMPUTED_NAMES if name not in ("secretId", "signingRequestPem")),
@@ -101,8 +101,8 @@ def test_the_outputs_are_inputs_and_what_is_computed() -> None:
     assert tuple(ACCESS["properties"]) == (*namespace_inputs.INPUT_NAMES, *namespace_inputs.COMPUTED_NAMES)
     assert ACCESS["required"] == [*ACCESS["requiredInputs"], *namespace_inputs.COMPUTED_NAMES]
     for resource in (CERTIFICATE, SECRET, ACCESS):
-        for name, described in resource["inputProperties"].items():
-            assert resource["properties"][name] == described
+        for name in resource["inputProperties"].keys() & resource["properties"]:
+            assert resource["properties"][name] == resource["inputProperties"][name]
 
 
 def test_what_is_secret_is_said_to_be() -> None:
@@ -210,6 +210,10 @@ def test_what_is_declared_is_what_the_plugin_takes() -> None:
                 policy=policy,
                 issuer=Issuer(certificate_pem=pulumi.Output.from_input("pem"), key_id="key", chain_pem=["root"]),
                 renewal=1,
+                issued_by="clients-1",
+                trusted=["clients-1", "clients-2"],
+                acknowledged=["sign-clients-1"],
+                peers=["shipping"],
                 tags={"owner": "shop"},
                 issued_pem="issued",
             ),
@@ -226,6 +230,10 @@ def test_what_is_declared_is_what_the_plugin_takes() -> None:
         "policy": policy,
         "issuer": {"certificatePem": "pem", "keyId": "key", "chainPem": ["root"]},
         "renewal": 1,
+        "issuedBy": "clients-1",
+        "trusted": ["clients-1", "clients-2"],
+        "acknowledged": ["sign-clients-1"],
+        "peers": ["shipping"],
         "tags": {"owner": "shop"},
         "issuedPem": "issued",
     }

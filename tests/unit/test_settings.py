@@ -348,6 +348,42 @@ WRONG: dict[str, tuple[dict[str, object], str, str, str]] = {
         "Nothing could be issued",
         "1, 2",
     ),
+    "acknowledged by a word": (
+        authority(acknowledge=["sign"]),
+        "certificateAuthorities.internode.acknowledge[0]",
+        "against your will",
+        "Write sign-2, or distrust-1",
+    ),
+    "acknowledged step that is none": (
+        authority(acknowledge=["trust-2"]),
+        "certificateAuthorities.internode.acknowledge[0]",
+        "against your will",
+        "Write sign-2, or distrust-1",
+    ),
+    "acknowledged generation 0": (
+        authority(acknowledge=["sign-0"]),
+        "certificateAuthorities.internode.acknowledge[0]",
+        "against your will",
+        "Write sign-2, or distrust-1",
+    ),
+    "acknowledged twice": (
+        authority(acknowledge=["sign-1", "sign-1"]),
+        "certificateAuthorities.internode.acknowledge",
+        "against your will",
+        "Keep one",
+    ),
+    "acknowledged signing of one that does not sign": (
+        authority(generations={1: {}, 2: {}}, acknowledge=["sign-2"]),
+        "certificateAuthorities.internode.acknowledge[0]",
+        "something later on",
+        "Set signing: 2",
+    ),
+    "acknowledged distrust of one that is trusted": (
+        authority(generations={1: {}, 2: {}}, signing=2, acknowledge=["sign-2", "distrust-1"]),
+        "certificateAuthorities.internode.acknowledge[1]",
+        "something later on",
+        "Remove that generation",
+    ),
     "negative renewal": (
         authority(generations={1: {"renewal": -1}}),
         "certificateAuthorities.internode.generations.1.renewal",
@@ -749,6 +785,7 @@ RIGHT: dict[str, dict[str, object]] = {
     "private endpoint behind a denying firewall": network(defaultAction="Deny", privateEndpointSubnet=SUBNET),
     "one authority for all": {"certificateAuthorities": {"ca": {}}},
     "authorities left empty": {"certificateAuthorities": {"internode": None, "clients": None}},
+    "steps acknowledged": authority(generations={"2": {}}, acknowledge=["sign-2", "distrust-1"]),
     "generations left empty": authority(generations={"2": None, "7": None}),
     "every key type": {
         "certificateAuthorities": {"internode": {"keyType": "RSA-3072"}, "clients": {"keyType": "EC-P384"}},
@@ -821,6 +858,7 @@ DEFAULTS: dict[str, object] = {
     "certificate_authorities.internode.validity_days": 1825,
     "certificate_authorities.internode.organization": "temporal-azure",
     "certificate_authorities.internode.signing": 1,
+    "certificate_authorities.internode.acknowledged": (),
     "certificate_authorities.internode.generations.1.renewal": 0,
     "certificate_authorities.internode.generations.1.certificate_name": "internode-1",
     "certificate_authorities.internode.generations.1.common_name": "temporal-azure dev internode 1",
@@ -879,6 +917,18 @@ def test_the_lowest_generation_signs_until_told_otherwise() -> None:
     assert {number: item.renewal for number, item in accepted.generations.items()} == {10: 0, 9: 2}
     told = parsed({**ENOUGH, **authority(generations=generations, signing=10)})
     assert told.certificate_authorities["internode"].signing == 10
+
+
+def test_an_acknowledged_step_is_of_its_authority_and_warned_about() -> None:
+    """It would open the order for the other authority too, or stay for good."""
+    accepted = parsed({**ENOUGH, **authority(generations={"2": {}}, acknowledge=["sign-2", "distrust-1"])})
+
+    authorities = accepted.certificate_authorities
+    assert authorities["internode"].acknowledged == ("sign-internode-2", "distrust-internode-1")
+    assert authorities["clients"].acknowledged == ()
+    [warning] = accepted.warnings
+    assert warning.startswith("certificateAuthorities.internode.acknowledge: lets through sign-2 and distrust-1, ")
+    assert warning.endswith("Take it out as soon as this `up` is through.")
 
 
 def test_the_only_authority_signs_everything() -> None:
