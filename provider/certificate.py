@@ -7,7 +7,7 @@ deletes a generation, which it does last.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from azure.core.exceptions import ServiceRequestError
@@ -31,6 +31,7 @@ from pulumi.provider.experimental.provider import (
 from pki import Role, deviations, load_certificate, renewal_due
 from plugin import UNKNOWN, PluginError, difference, has_unknown, plain, property_of, property_values
 from provider import NAME, clock, rollover
+from provider.attention import refuse_another_authority, warn_of_the_end
 from provider.connection import Connection
 from provider.inputs import (
     COMPUTED_NAMES,
@@ -51,9 +52,6 @@ _ROLLOVER = frozenset({"issuedBy", "trusted"})
 _BESIDE_THE_CERTIFICATE = _ROLLOVER | {"tags"}
 """The inputs that say nothing of what the certificate is to be."""
 
-_IDENTITY_OF_AN_AUTHORITY = ("policy.role.", "policy.keyType.", "policy.subject.")
-_AUTHORITY_WARNING = timedelta(days=180)
-
 
 class CertificateResource:
     """Certificates in Key Vault."""
@@ -73,7 +71,7 @@ class CertificateResource:
         changes = difference(inputs_of(old), new)
         replaces = moved(changes)
         if not replaces:
-            self._refuse_another_authority(old, changes)
+            refuse_another_authority(old, changes)
             if _is_beside_the_certificate(changes) and not has_unknown(new):
                 due = await self._due(request.urn, old, CertificateInputs.model_validate(new))
                 if not due and changes and _properties(changes) <= _ROLLOVER:
@@ -89,17 +87,6 @@ class CertificateResource:
         for step in found:
             await self._engine.warning(rollover.acknowledged(step, new), urn)
 
-    def _refuse_another_authority(self, old: dict[str, Any], changes: dict[str, PropertyDiff]) -> None:
-        if old["policy"]["role"] != Role.AUTHORITY or old.get("certificatePem") is None:
-            return
-        if changed := [path for path in changes if f"{path}.".startswith(_IDENTITY_OF_AN_AUTHORITY)]:
-            raise PluginError(
-                f'{", ".join(changed)} of the authority "{old["name"]}" changed. A new key or name is another '
-                f"authority: every certificate that this one issued would be refused at once. Nothing was changed. "
-                f"Put the old value back and add a generation under certificateAuthorities; see "
-                f"docs/runbooks/roll-over-an-authority.md."
-            )
-
     async def _due(self, urn: str, old: dict[str, Any], wanted: CertificateInputs) -> dict[str, PropertyDiff]:
         """Return what must change although no input did."""
         if old.get("certificatePem") is None and wanted.is_issued_elsewhere:
@@ -113,21 +100,11 @@ class CertificateResource:
             return {}
         if due is None:
             if wanted.policy.role is Role.AUTHORITY:
-                await self._warn_of_the_end(urn, certificate, now)
+                await warn_of_the_end(self._engine, urn, certificate, now)
             return {}
         changing, reason = due
         await self._engine.info(reason, urn)
         return {changing: PropertyDiff(PropertyDiffKind.UPDATE, input_diff=False)}
-
-    async def _warn_of_the_end(self, urn: str, certificate: x509.Certificate, now: datetime) -> None:
-        ends = certificate.not_valid_after_utc
-        if ends - now <= _AUTHORITY_WARNING:
-            await self._engine.warning(
-                f"This authority {'ended' if ends <= now else 'ends'} on {ends:%Y-%m-%d}; what it issued ends with it. "
-                f"It is not renewed by itself: raise its renewal, or roll it over; see "
-                f"docs/runbooks/roll-over-an-authority.md.",
-                urn,
-            )
 
     async def create(self, request: CreateRequest) -> CreateResponse:
         inputs = plain(request.properties)

@@ -30,6 +30,7 @@ from pulumi.provider.experimental.provider import (
 )
 
 from plugin import Engine, PluginError, plain, property_values
+from provider.authority_in_state import AUTHORITY_IN_STATE, AuthorityInStateResource
 from provider.certificate import CERTIFICATE, CertificateResource
 from provider.connection import Connection
 from provider.keeping import SECRET
@@ -49,6 +50,7 @@ class KeyVaultProvider(Provider):
         self._questions = Questions(self.connection)
         self._resources: Mapping[str, Resource] = {
             CERTIFICATE: CertificateResource(self.connection),
+            AUTHORITY_IN_STATE: AuthorityInStateResource(engine),
             SECRET: SecretResource(self.connection),
             NAMESPACE_ACCESS: NamespaceResource(self.connection),
         }

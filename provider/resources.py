@@ -122,6 +122,36 @@ class VaultCertificate(pulumi.CustomResource):
             setattr(self, re.sub("([A-Z])", r"_\1", output).lower(), pulumi.get(self, output))
 
 
+class AuthorityInState(pulumi.CustomResource):
+    """An authority that signs itself with a key of the state, which no output repeats.
+
+    `policy` is a `pki.IssuancePolicy` as JSON data. Raising `renewal` issues it anew, under the same key and name.
+    """
+
+    certificate_pem: pulumi.Output[str]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        policy: Mapping[str, Any],
+        private_key_pem: pulumi.Input[str],
+        renewal: int = 0,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        properties: dict[str, Any] = {
+            "name": name,
+            "policy": dict(policy),
+            "privateKeyPem": pulumi.Output.secret(private_key_pem),
+            "renewal": renewal,
+            "certificatePem": None,
+        }
+        merged = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(version=VERSION), opts)
+        super().__init__(f"{NAME}:state:Authority", name, properties, merged)
+
+        self.certificate_pem = pulumi.get(self, "certificatePem")
+
+
 @dataclass(frozen=True, kw_only=True)
 class VaultSecretArgs:
     """What a secret is to be; `not_after` is an instant in UTC (RFC 3339), in whole seconds."""

@@ -16,7 +16,8 @@ from pydantic.alias_generators import to_camel, to_snake
 from cloud.identity import STACK_SETTINGS
 from pki import IssuancePolicy, NameConstraints, Subject, SubjectAlternativeNames
 from plugin import PluginError
-from provider import NAME, VERSION, namespace_inputs, secret_inputs
+from provider import NAME, VERSION, authority_in_state, namespace_inputs, secret_inputs
+from provider.authority_in_state import AuthorityInStateInputs
 from provider.directory import DirectoryPermission as NeededPermission
 from provider.inputs import COMPUTED_NAMES, INPUT_NAMES, STATE_NAMES, CertificateInputs, IssuerReference
 from provider.plugin import KeyVaultProvider
@@ -45,6 +46,7 @@ from tests.unit.declared import VERSION as KEY_VERSION
 SCHEMA = json.loads((Path(__file__).parents[2] / "provider/schema.json").read_text())
 CERTIFICATE = SCHEMA["resources"]["temporalazure:keyvault:Certificate"]
 SECRET = SCHEMA["resources"]["temporalazure:keyvault:Secret"]
+IN_STATE = SCHEMA["resources"]["temporalazure:state:Authority"]
 ACCESS = SCHEMA["resources"]["temporalazure:cloud:NamespaceAccess"]
 VAULT = "https://temporal-leaf-abc.vault.azure.net/"
 
@@ -64,6 +66,7 @@ def test_the_schema_is_of_this_plugin() -> None:
     assert (SCHEMA["name"], SCHEMA["version"]) == (NAME, VERSION)
     assert list(SCHEMA["resources"]) == [
         "temporalazure:keyvault:Certificate",
+        "temporalazure:state:Authority",
         "temporalazure:keyvault:Secret",
         "temporalazure:cloud:NamespaceAccess",
     ]
@@ -83,6 +86,8 @@ def test_there_are_no_other_types() -> None:
 def test_the_inputs_are_the_models() -> None:
     _assert_described(CERTIFICATE["inputProperties"], CERTIFICATE["requiredInputs"], CertificateInputs)
     assert tuple(CERTIFICATE["inputProperties"]) == INPUT_NAMES
+    _assert_described(IN_STATE["inputProperties"], IN_STATE["requiredInputs"], AuthorityInStateInputs)
+    assert tuple(IN_STATE["inputProperties"]) == authority_in_state.INPUT_NAMES
     _assert_described(SECRET["inputProperties"], SECRET["requiredInputs"], secret_inputs.SecretInputs)
     assert tuple(SECRET["inputProperties"]) == secret_inputs.INPUT_NAMES
     _assert_described(ACCESS["inputProperties"], ACCESS["requiredInputs"], namespace_inputs.NamespaceAccessInputs)
@@ -96,11 +101,13 @@ def test_the_outputs_are_inputs_and_what_is_computed() -> None:
         *CERTIFICATE["requiredInputs"],
         *(name for name in COMPUTED_NAMES if name not in ("secretId", "signingRequestPem")),
     ]
+    assert tuple(IN_STATE["properties"]) == (*authority_in_state.STATE_NAMES, *authority_in_state.COMPUTED_NAMES)
+    assert IN_STATE["required"] == ["name", "policy", "certificatePem"]
     assert tuple(SECRET["properties"]) == (*secret_inputs.INPUT_NAMES, *secret_inputs.COMPUTED_NAMES)
     assert SECRET["required"] == [*SECRET["requiredInputs"], *secret_inputs.COMPUTED_NAMES]
     assert tuple(ACCESS["properties"]) == (*namespace_inputs.INPUT_NAMES, *namespace_inputs.COMPUTED_NAMES)
     assert ACCESS["required"] == [*ACCESS["requiredInputs"], *namespace_inputs.COMPUTED_NAMES]
-    for resource in (CERTIFICATE, SECRET, ACCESS):
+    for resource in (CERTIFICATE, IN_STATE, SECRET, ACCESS):
         for name in resource["inputProperties"].keys() & resource["properties"]:
             assert resource["properties"][name] == resource["inputProperties"][name]
 
@@ -111,6 +118,7 @@ def test_what_is_secret_is_said_to_be() -> None:
     for resource, secret in ((CERTIFICATE, none), (SECRET, secret_inputs.SECRET_NAMES), (ACCESS, none)):
         for properties in (resource["inputProperties"], resource["properties"]):
             assert {name for name, described in properties.items() if described.get("secret")} == secret
+    assert [name for name, value in IN_STATE["inputProperties"].items() if value.get("secret")] == ["privateKeyPem"]
     settings = SCHEMA["config"]["variables"]
     assert [name for name, described in settings.items() if described.get("secret")] == ["temporalCloudApiKey"]
 
@@ -120,6 +128,7 @@ def test_everything_is_described() -> None:
         return [name for name, value in properties.items() if not value.get("description", "").endswith((".", "told."))]
 
     assert undescribed(CERTIFICATE["properties"]) == []
+    assert undescribed(IN_STATE["inputProperties"]) == []
     assert undescribed(SECRET["properties"]) == []
     assert undescribed(ACCESS["properties"]) == []
     assert undescribed(SCHEMA["config"]["variables"]) == []
