@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 from cryptography import x509
@@ -167,6 +167,46 @@ def summary(stack: str, as_json: bool, token_command: str | None, deploy_directo
         return
     console = Console()
     found.print(console if console.is_terminal else Console(width=_PLAIN_WIDTH))
+
+
+@main.command("preview-summary")
+@click.argument("file", type=click.File("rb"), default="-")
+@click.option("--only-renewals", is_flag=True, help="Fail when there is more than the clock asks for.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def preview_summary(file: BinaryIO, only_renewals: bool, as_json: bool) -> None:
+    """Summarise what `pulumi preview --json` printed, in FILE or standard input, for whoever reviews it.
+
+    Exit status 1: a change breaks clients that run and is not acknowledged in the stack's settings, or there is more
+    than renewals where nothing else may be. Exit status 2: it cannot be used, for example because the preview failed.
+    """
+    from deploy import preview
+
+    found = preview.summarise(preview.read(_text(file)), only_renewals=only_renewals)
+    click.echo(found.model_dump_json(indent=2) if as_json else found.markdown(), nl=as_json)
+    if not found.passes:
+        raise click.exceptions.Exit(1)
+
+
+@main.command()
+@click.argument("file", type=click.File("rb"), default="-")
+def drift(file: BinaryIO) -> None:
+    """Tell what was changed by hand, from what `pulumi refresh --preview-only --json` printed.
+
+    What is only due for renewal is no drift. Exit status 1: something was changed. Exit status 2: it cannot be used.
+    """
+    from deploy import preview
+
+    found = preview.drift(preview.read(_text(file)))
+    for line in found:
+        click.echo(f"- {line}")
+    if found:
+        click.echo("\n`pulumi refresh` and then `pulumi up` put it back; `pulumi preview` says how.")
+        raise click.exceptions.Exit(1)
+    click.echo("Everything is as the last `up` left it.")
+
+
+def _text(file: BinaryIO) -> str:
+    return file.read().decode("utf-8", errors="replace")
 
 
 def _base(deploy_directory: Path, stack: str) -> Path:

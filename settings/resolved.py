@@ -261,6 +261,7 @@ class Settings:
     namespaces: tuple[str, ...]
     sign_on: SignOnSettings | None
     sign_on_is_idle: bool
+    acknowledge: tuple[str, ...]
     temporal_cloud: dict[str, CloudNamespaceSettings]
     warnings: tuple[str, ...] = ()
 
@@ -407,6 +408,7 @@ def resolve(written: WrittenSettings, *, project: str, stack: str) -> Settings:
         client_authorities=client_authorities,
         access=written.access,
         namespaces=namespaces,
+        acknowledge=written.acknowledge,
         sign_on_is_idle=written.authorization is Authorization.NONE and bool(written.sign_on.model_fields_set),
         sign_on=None
         if written.authorization is Authorization.NONE

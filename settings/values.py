@@ -338,6 +338,15 @@ def _host_port(text: str) -> str:
     raise Wrong(f"{quoted(text)} names no host", fix)
 
 
+def _change_id(text: str) -> str:
+    if not re.fullmatch(r"[a-z]+(?:-[a-z]+)*:\S+", text):
+        raise Wrong(
+            f"{quoted(text)} is not the id of a change",
+            "Copy it from the summary of the preview, where it stands like replace-authority:clients-1.",
+        )
+    return text
+
+
 def _namespace(text: str) -> str:
     if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,254}", text):
         raise Wrong(
@@ -390,5 +399,7 @@ Emails = Annotated[tuple[Email, ...], AfterValidator(_distinct)]
 HostName = Annotated[str, AfterValidator(_host_name), form("a DNS name")]
 HostPort = Annotated[str, AfterValidator(_host_port), form("host:port")]
 NamespaceName = Annotated[str, AfterValidator(_namespace), form("the name of a namespace")]
+ChangeId = Annotated[str, AfterValidator(_change_id), form("<what is done>:<what to>")]
 NamespaceNames = Annotated[tuple[NamespaceName, ...], AfterValidator(distinct_exactly)]
 Names = Annotated[tuple[str, ...], AfterValidator(distinct_exactly)]
+ChangeIds = Annotated[tuple[ChangeId, ...], AfterValidator(distinct_exactly)]

@@ -19,6 +19,7 @@ from settings.values import (
     AddressRanges,
     AuthorityPem,
     CertificateName,
+    ChangeIds,
     Country,
     DnsNames,
     Emails,
@@ -371,6 +372,12 @@ class WrittenSettings(Model):
         None,
         "With none there is no sign-on: every client certificate is an administrator of every namespace.",
         "It would be left to chance whether callers are asked who they are.",
+    )
+    acknowledge: ChangeIds = setting(
+        (),
+        "Changes that break clients that run and are wanted all the same, by the ids that the summary of a preview "
+        "gives them. It has no effect on `up`.",
+        "The summary of a preview could not tell which change is meant.",
     )
     temporal_cloud: WrittenTemporalCloud = setting(
         WrittenTemporalCloud(),

@@ -39,7 +39,7 @@ _stack_option = click.option(
 )
 _identity_option = click.option("--identity", help="Who to be on local Azure (.local/azure/identities.json).")
 _ROLE_WAIT_SECONDS = 900
-_PROGRAMS = ("engine", "temporal", "sql-tool", "ui", "cli", "browser", "maven")
+_PROGRAMS = ("engine", "temporal", "sql-tool", "ui", "cli", "actionlint", "browser", "maven")
 
 
 @click.group()
@@ -58,6 +58,7 @@ def ensure(programs: tuple[str, ...]) -> None:
         "sql-tool": toolchain.sql_tool,
         "ui": lambda: toolchain.ui_server().executable,
         "cli": toolchain.temporal_cli,
+        "actionlint": toolchain.actionlint,
         "browser": lambda: debian.found(debian.CHROMIUM),
         "maven": toolchain.maven,
     }

@@ -112,6 +112,9 @@ UI_SERVER = GoProgram(
         ),
     ),
 )
+ACTIONLINT = GoProgram(
+    name="actionlint", directory="actionlint", package="github.com/rhysd/actionlint/cmd/actionlint", minutes=1
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,6 +199,10 @@ class Toolchain:
                 ".venv/bin/pip install --require-hashes -r requirements-dev.txt"
             )
         return packaged
+
+    def actionlint(self) -> Path:
+        """The checker of workflows. Raises ToolError as `engine` does."""
+        return self.built(ACTIONLINT)
 
     def maven(self) -> Path:
         """Maven, and a JDK that it finds. Raises ToolError when either cannot be had."""

@@ -13,7 +13,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "components": {"pki", "provider"},
     "environment": set(),
     "provider": {"cloud", "pki", "plugin"},
-    "deploy": {"cloud", "environment", "pki"},
+    "deploy": {"cloud", "environment", "pki", "settings"},
     "cloud": set(),
     "plugin": set(),
     "pki": set(),

@@ -66,6 +66,19 @@ def hosts(admitted: Mapping[str, list[str]]) -> dict[str, object]:
 
 # Each is one change away from what is accepted: what is written, the path, words of the consequence and of the fix.
 WRONG: dict[str, tuple[dict[str, object], str, str, str]] = {
+    # acknowledgements
+    "an acknowledgement of everything": (
+        {"acknowledge": ["replace-authority"]},
+        "acknowledge[0]",
+        "could not tell which change is meant",
+        "Copy it from the summary",
+    ),
+    "an acknowledgement twice": (
+        {"acknowledge": ["remove-worker:orders", "remove-worker:orders"]},
+        "acknowledge",
+        "could not tell which change is meant",
+        "Keep one of them",
+    ),
     # place
     "no location": ({"location": ""}, "location", "nowhere to put", "pulumi config set temporal-azure:location"),
     "location by its title": ({"location": "West Europe"}, "location", "nowhere to put", '"westeurope"'),
@@ -779,6 +792,7 @@ RIGHT: dict[str, dict[str, object]] = {
     "tag with blanks and a period": {"tags": {"Cost Center.1": "4711 & more <b>"}},
     "vaults at their limits": vault(generation=99, sku="premium", softDeleteRetentionDays=7, purgeProtection=True),
     "workspace": vault(diagnosticsWorkspace=WORKSPACE),
+    "acknowledged changes": {"acknowledge": ["replace-authority:clients-1", "remove-redirect:https://a.example/b"]},
     "firewall with an address and a range": denied("203.0.113.7", "198.51.100.0/24", "192.0.2.1/32"),
     "firewall with a subnet": network(defaultAction="Deny", allowedSubnets=[SUBNET.upper()]),
     "private endpoint only": network(publicAccess=False, privateEndpointSubnet=SUBNET),
@@ -842,6 +856,7 @@ def assert_policies_are_made(accepted: Settings) -> None:
 
 
 DEFAULTS: dict[str, object] = {
+    "acknowledge": (),
     "resource_group": "temporal-azure-dev",
     "tags": {},
     "vaults.generation": 1,

@@ -1,0 +1,61 @@
+"""The types of resources that the summary knows, and what can be read from a step on one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from deploy.preview.document import Step
+
+CERTIFICATE = "temporalazure:keyvault:Certificate"
+SECRET = "temporalazure:keyvault:Secret"
+VAULT = "azure-native:keyvault:Vault"
+RESOURCE_GROUP = "azure-native:resources:ResourceGroup"
+ROLE_ASSIGNMENT = "azure-native:authorization:RoleAssignment"
+APPLICATION = "azuread:index/application:Application"
+SERVICE_PRINCIPAL = "azuread:index/servicePrincipal:ServicePrincipal"
+IDENTIFIER_URI = "azuread:index/applicationIdentifierUri:ApplicationIdentifierUri"
+APP_ROLE_ASSIGNMENT = "azuread:index/appRoleAssignment:AppRoleAssignment"
+FEDERATED_CREDENTIAL = "azuread:index/applicationFederatedIdentityCredential:ApplicationFederatedIdentityCredential"
+PASSWORD = "azuread:index/applicationPassword:ApplicationPassword"
+
+COMPONENTS = "temporal-azure:components:"
+PROVIDERS = "pulumi:providers:"
+
+VAULT_ROLES = {
+    "a4417e6f-fecd-4de8-b567-7b0420556985": "Key Vault Certificates Officer",
+    "12338af0-0e69-4776-bea7-57ae8d297424": "Key Vault Crypto User",
+    "b86a8fe4-44ce-4948-aee5-eccb2c155cd7": "Key Vault Secrets Officer",
+    "4633458b-17de-408a-b874-0445c86b69e6": "Key Vault Secrets User",
+}
+"""Azure's names of the roles that this program assigns, by definition."""
+
+
+def is_authority(step: Step) -> bool:
+    """Whether it is an authority's certificate."""
+    return step.type == CERTIFICATE and step.within("CertificateAuthority")
+
+
+def worker_of(step: Step) -> str:
+    """The worker whose role (`orders.default-write`) or credential (`orders-8124cf3a97`) it is."""
+    return step.name.partition(".")[0] if step.type == APP_ROLE_ASSIGNMENT else step.name.rpartition("-")[0]
+
+
+def secret_of(step: Step) -> str:
+    """The client secret that a password is one of the two slots of."""
+    return step.name.rpartition("-")[0]
+
+
+def purge_protected(vault: Mapping[str, Any]) -> bool:
+    """Whether a vault has purge protection."""
+    return vault.get("properties", {}).get("enablePurgeProtection") is True
+
+
+def loses_purge_protection(step: Step) -> bool:
+    """Whether a vault that stays has purge protection, and is to have it no more."""
+    return step.operation == "update" and purge_protected(step.before) and not purge_protected(step.after)
+
+
+def redirect_uris(application: Mapping[str, Any]) -> list[str]:
+    """Where an application sends people back to."""
+    return list((application.get("web") or {}).get("redirectUris") or ())

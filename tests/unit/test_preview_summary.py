@@ -1,0 +1,509 @@
+"""What a preview's summary says, passes and refuses: of one real preview, cut to what is read, and of made ones."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.access import VaultRole
+from deploy.__main__ import main
+from deploy.preview import LONGEST_COMMENT, PreviewSummary, UnusablePreview, drift, read, summarise
+from deploy.preview.types import VAULT_ROLES
+from deploy.preview.words import code
+from tests.unit.previews import (
+    APPLICATION,
+    AUTHORITY,
+    FEDERATED,
+    GROUP,
+    IDENTIFIER_URI,
+    LEAF,
+    PASSWORD,
+    READER,
+    ROLE,
+    SECRET,
+    STACK,
+    VAULT,
+    WORKER_APPLICATION,
+    WORKER_PASSWORD,
+    WORKER_ROLE,
+    Step,
+    certificate,
+    outputs,
+    preview,
+    step,
+)
+
+RECORDED = (Path(__file__).parent / "recorded" / "preview.json").read_text()
+CALLBACK = "https://temporal.example.com/auth/sso/callback"
+BOTH = {"keyType": "EC-P256", "generations": {"1": {}, "2": {}}}
+
+
+def summary(text: str, **options: bool) -> PreviewSummary:
+    return summarise(read(text), **options)
+
+
+def ids(text: str) -> set[str]:
+    return {change.id for change in summary(text).breaking}
+
+
+def command(text: str, *arguments: str, name: str = "preview-summary") -> Result:
+    return CliRunner().invoke(main, [name, *arguments], input=text)
+
+
+def lines(text: str, title: str) -> list[str]:
+    return [change for section in summary(text).sections if section.title == title for change in section.changes]
+
+
+def password(
+    name: str, ends: str, *, changed: str = "endDate", operation: str = "replace", types: str = PASSWORD
+) -> Step:
+    before = {"endDate": "2027-03-03T00:00:00Z"}
+    return step(operation, types, name, before=before, after={"endDate": ends}, changed=(changed,))
+
+
+def redirects(*uris: str) -> dict[str, Any]:
+    return {"web": {"redirectUris": list(uris)}}
+
+
+def vault(protected: bool | None) -> dict[str, Any]:
+    return {"vaultName": "temporal-leaf", "properties": {"enablePurgeProtection": protected} if protected else {}}
+
+
+def trusting_both(**changes: Any) -> dict[str, Any]:
+    known = outputs()
+    known["certificates"] |= {"clients-2": certificate("clients-2", "clients-2", "authority"), **changes}
+    return known
+
+
+CLIENTS_2 = {"internode": {}, "clients": {**BOTH, "signing": 2}}
+ONLY_2: dict[str, Any] = {"internode": {}, "clients": {"generations": {"2": {}}}}
+ON_2 = {name: certificate(name, "clients-2") for name in ("ui", "cli", "default")}
+NEW_ENDS = "2027-06-01T00:00:00Z"
+
+BREAKING: dict[str, tuple[str, set[str]]] = {
+    "an authority is replaced": (
+        preview(step("replace", AUTHORITY, "clients-1", changed=("vaultId",))),
+        {"replace-authority:clients-1"},
+    ),
+    "an authority that was deleted by hand is made again": (
+        preview(step("create", AUTHORITY, "clients-1", after={"policy": {}})),
+        {"replace-authority:clients-1"},
+    ),
+    "an authority goes while leaves chain to it": (
+        preview(before=trusting_both(), certificateAuthorities=ONLY_2),
+        {"distrust-authority:clients-1"},
+    ),
+    "the last certificates of an authority move to another, which ends its trust": (
+        preview(
+            before=trusting_both(),
+            certificateAuthorities={"internode": {}, "clients": {}, "partners": {}},
+            certificates={name: {"issuer": "partners"} for name in ("ui", "cli", "default")},
+        ),
+        {"distrust-authority:clients-1", "sign-untrusted:partners-1"},
+    ),
+    "a generation signs before it is trusted": (
+        preview(certificateAuthorities=CLIENTS_2),
+        {"sign-untrusted:clients-2"},
+    ),
+    "a client's certificate comes from the internode authority": (
+        preview(certificates={"default": {"issuer": "internode"}}),
+        {"sign-untrusted:internode-1"},
+    ),
+    "the server's name changes": (
+        preview(frontend={"serverName": "temporal.example.com"}),
+        {"remove-server-name:temporal.internal"},
+    ),
+    "an address goes from the server's certificate": (
+        preview(
+            before=trusting_both(
+                cluster=certificate(
+                    "cluster", "internode-1", "node", dnsNames=["Temporal.Internal"], ipAddresses=["::1"]
+                )
+            )
+        ),
+        {"remove-server-name:::1"},
+    ),
+    "a worker goes": (preview(certificates={"orders": {}}), {"remove-worker:default"}),
+    "a vault is replaced": (preview(step("replace", VAULT, "leaves", before=vault(True))), {"replace-vault:leaves"}),
+    "a vault is deleted": (preview(step("delete", VAULT, "leaves", before=vault(True))), {"delete-vault:leaves"}),
+    "the resource group is replaced": (
+        preview(step("replace", GROUP, "temporal")),
+        {"replace-resource-group:temporal"},
+    ),
+    "purge protection goes": (
+        preview(step("update", VAULT, "leaves", before=vault(True), after=vault(None))),
+        {"remove-purge-protection:leaves"},
+    ),
+    "a redirect goes": (
+        preview(step("update", APPLICATION, "sign-on", before=redirects(CALLBACK), after=redirects("https://other/"))),
+        {f"remove-redirect:{CALLBACK}"},
+    ),
+    "the application is replaced, and with it every worker's role": (
+        preview(step("replace", APPLICATION, "sign-on"), step("replace", WORKER_ROLE, "default.default-write")),
+        {"replace-application:sign-on"},
+    ),
+    "the application was deleted by hand": (
+        preview(step("create", APPLICATION, "sign-on")),
+        {"replace-application:sign-on"},
+    ),
+    "a worker's application is replaced": (
+        preview(step("replace", WORKER_APPLICATION, "default")),
+        {"replace-application:default"},
+    ),
+    "a worker gets a managed identity": (
+        preview(
+            step("delete", WORKER_APPLICATION, "default"),
+            step("replace", WORKER_ROLE, "default.default-write"),
+            password("default-client-secret-even", NEW_ENDS, operation="delete", types=WORKER_PASSWORD),
+            password("default-client-secret-odd", NEW_ENDS, operation="delete", types=WORKER_PASSWORD),
+        ),
+        {"delete-application:default"},
+    ),
+    "the identifier URI changes": (
+        preview(step("replace", IDENTIFIER_URI, "sign-on")),
+        {"change-audience:sign-on"},
+    ),
+    "a worker loses a role": (
+        preview(step("delete", WORKER_ROLE, "default.default-write")),
+        {"revoke-role:default.default-write"},
+    ),
+    "a worker's federated credential goes": (
+        preview(step("delete", FEDERATED, "default-8124cf3a97", before={"subject": "system:default"})),
+        {"remove-federated-credential:default-8124cf3a97"},
+    ),
+    "both client secrets are replaced by hand": (
+        preview(
+            password("ui-client-secret-even", "2027-03-03T00:00:00Z", changed="rotateWhenChanged.rotation"),
+            password("ui-client-secret-odd", "2027-03-03T00:00:00Z", changed="rotateWhenChanged.rotation"),
+        ),
+        {"rotate-secret:ui-client-secret"},
+    ),
+    "both are replaced for a shorter validity, while one is in use": (
+        preview(
+            password("ui-client-secret-even", "2026-12-20T00:00:00Z"),
+            password("ui-client-secret-odd", "2027-01-10T00:00:00Z"),
+            signOn={"clientSecret": {"validityDays": 40}},
+        ),
+        {"rotate-secret:ui-client-secret"},
+    ),
+    "a worker's client secrets go": (
+        preview(
+            password("default-client-secret-even", NEW_ENDS, operation="delete", types=WORKER_PASSWORD),
+            password("default-client-secret-odd", NEW_ENDS, operation="delete", types=WORKER_PASSWORD),
+        ),
+        {"delete-secret:default-client-secret"},
+    ),
+    "sign-on is switched off": (
+        preview(
+            step("delete", APPLICATION, "sign-on"), step("delete", WORKER_APPLICATION, "default"), authorization="none"
+        ),
+        {"remove:sign-on"},
+    ),
+    "sign-on is switched on": (preview(before=outputs(signOn={})), {"require:sign-on"}),
+}
+
+HARMLESS: dict[str, str] = {
+    "nothing": preview(),
+    "the first up": preview(step("create", AUTHORITY, "clients-1", after={"policy": {}}), before={}),
+    "an authority is renewed with its key": preview(step("update", AUTHORITY, "clients-1", changed=("renewal",))),
+    "a generation is trusted": preview(certificateAuthorities={"internode": {}, "clients": BOTH}),
+    "a trusted generation signs": preview(before=trusting_both(), certificateAuthorities=CLIENTS_2),
+    "an authority goes that nothing chains to": preview(before=trusting_both(**ON_2), certificateAuthorities=ONLY_2),
+    "the server's name changes beside the old one": preview(
+        frontend={"serverName": "temporal.example.com"},
+        certificates={"cluster": {"dnsNames": ["temporal.example.com", "temporal.internal"]}, "default": {}},
+    ),
+    "a worker comes": preview(certificates={"default": {}, "orders": {}}),
+    "a vault is made": preview(step("create", VAULT, "leaves", after=vault(True))),
+    "purge protection comes": preview(step("update", VAULT, "leaves", before=vault(None), after=vault(True))),
+    "a redirect comes": preview(
+        step("update", APPLICATION, "sign-on", before=redirects(CALLBACK), after=redirects(CALLBACK, "https://other/"))
+    ),
+    "a worker gets a role": preview(step("create", WORKER_ROLE, "default.default-read")),
+    "a person loses a role": preview(step("delete", ROLE, "default-write-1")),
+    "one client secret is replaced by the clock": preview(password("ui-client-secret-even", NEW_ENDS)),
+    "both are, after so long that neither is valid": preview(
+        password("ui-client-secret-even", "2027-08-30T00:00:00Z"), password("ui-client-secret-odd", NEW_ENDS)
+    ),
+    "no sign-on before or after": preview(before=outputs(signOn={}), authorization="none"),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), BREAKING.values(), ids=BREAKING)
+def test_what_breaks_clients_fails_unless_exactly_that_is_acknowledged(text: str, expected: set[str]) -> None:
+    """A change that shuts clients out is one line among hundreds, or what was once accepted covers the next one."""
+    assert ids(text) == expected
+    refused = command(text)
+    assert refused.exit_code == 1
+    for change in summary(text).breaking:
+        assert f"- **Breaking** `{change.id}`: {change.what} {change.consequence}\n  - Instead: {change.fix}\n" in (
+            refused.output
+        )
+        assert f"\n    - {change.id}\n" in refused.output
+    document = json.loads(text)
+    document["config"]["temporal-azure:acknowledge"] = json.dumps(sorted(expected))
+    assert command(json.dumps(document)).exit_code == 0
+    document["config"]["temporal-azure:acknowledge"] = json.dumps([f"{id}x" for id in expected])
+    other = summary(json.dumps(document))
+    assert not other.passes
+    assert len(other.warnings) == len(expected)
+
+
+@pytest.mark.parametrize("text", HARMLESS.values(), ids=HARMLESS)
+def test_what_breaks_nobody_passes(text: str) -> None:
+    """A check that always fails is acknowledged unread."""
+    assert ids(text) == set()
+    assert command(text).exit_code == 0
+
+
+def test_a_real_preview_is_told_line_by_line() -> None:
+    """A reviewer looks for what is not there, or finds it under another name."""
+    found = command(RECORDED)
+    assert found.exit_code == 1
+    assert found.output.startswith("<!-- preview-summary: rec -->\n## Preview of `rec`\n\n**2 changes break clients")
+    for line in (
+        "- `orders` is **issued anew**: by `clients-2` instead of `clients-1`; other names: adds `orders.internal`.",
+        "- `cluster` is **renewed**; the one in use ends on `2027-02-23`.",
+        "- `shipping` is **issued**: for 90 days, by `clients-2`.",
+        "- `billing` is **deleted**; it can be recovered until the vault's retention ends.",
+        "- `clients-2` is **added** to what is trusted.",
+        "- worker `billing` **loses** the role `default:write`.",
+        "- ServicePrincipal `2c588c48-d5cd-45eb-acb8-6472eb38484a` (who ran the first `up`) **gains** `Key Vault "
+        "Secrets Officer` on the secret `shipping-client-secret` in `temporal-leaf-hd4jphlj3j`.",
+        "- `ui-client-secret-odd` is **renewed** by the clock; the new one ends on `2027-06-01`.",
+        "- `ServicePrincipal created`: 1",
+        "40 resources stay as they are.",
+    ):
+        assert f"\n{line}\n" in found.output
+
+
+def test_for_programs_it_is_json() -> None:
+    """Whoever wants to know one thing parses Markdown."""
+    found = command(RECORDED, "--json")
+    assert found.exit_code == 1
+    document = json.loads(found.output)
+    assert {change["id"] for change in document["breaking"]} == {"remove-worker:billing", "sign-untrusted:clients-2"}
+    assert document["onlyRenewals"] is False
+
+
+def test_a_file_is_read_as_well_as_standard_input(tmp_path: Path) -> None:
+    """Half the workflows would need a pipe, and lose the engine's exit status with it."""
+    (tmp_path / "preview.json").write_text(RECORDED)
+    assert command("", str(tmp_path / "preview.json")).output == command(RECORDED).output
+    assert command("", str(tmp_path / "missing.json")).exit_code == 2
+
+
+RENEWAL = step("update", LEAF, "ui", changed=("notAfter",))
+SECRET_RENEWAL = step("update", SECRET, "ui-client-secret", changed=("notAfter", "value"))
+
+
+@pytest.mark.parametrize(
+    ("steps", "passes"),
+    [
+        ([], True),
+        ([RENEWAL], True),
+        ([RENEWAL, password("ui-client-secret-even", NEW_ENDS), SECRET_RENEWAL], True),
+        ([step("update", "pulumi:providers:azuread", "directory")], True),
+        ([step("update", LEAF, "ui", changed=("notAfter", "policy.keyType"))], False),
+        ([step("update", LEAF, "ui", changed=("certificatePem",))], False),
+        ([step("update", LEAF, "ui", changed=("tags.team",))], False),
+        ([step("replace", LEAF, "ui", changed=("notAfter",))], False),
+        ([step("update", LEAF, "ui")], False),
+        ([RENEWAL, step("create", LEAF, "orders", after={"policy": {}})], False),
+        ([step("update", AUTHORITY, "clients-1", changed=("renewal",))], False),
+        ([step("update", SECRET, "ui-client-secret", changed=("value",))], False),
+        ([password("ui-client-secret-even", NEW_ENDS, changed="rotateWhenChanged.rotation")], False),
+        ([step("delete", ROLE, "default-write-1")], False),
+    ],
+)
+def test_at_night_only_the_clock_may_be_the_reason(steps: list[Step], passes: bool) -> None:
+    """What somebody left in the settings goes up while nobody looks."""
+    text = preview(*steps)
+    assert command(text, "--only-renewals").exit_code == (0 if passes else 1)
+    assert command(text).exit_code == 0
+
+
+def test_acknowledged_or_not_what_breaks_is_no_renewal() -> None:
+    """An acknowledgement that waits for its day is carried out by night."""
+    text = preview(certificates={"orders": {}}, acknowledge=["remove-worker:default"])
+    assert command(text).exit_code == 0
+    assert command(text, "--only-renewals").exit_code == 1
+
+
+PEOPLE = [{"user": "ada@contoso.example"}, {"group": "Engineers"}]
+
+
+@pytest.mark.parametrize(
+    ("people", "expected"),
+    [
+        (PEOPLE, "`id-1` (one of `user ada@contoso.example`, `group Engineers`) **gains** the role `default:write`."),
+        (PEOPLE[:1], "`id-1` (`user ada@contoso.example`) **gains** the role `default:write`."),
+        ([], "`id-1` **gains** the role `default:write`."),
+    ],
+)
+def test_people_are_named_as_far_as_the_preview_knows_them(people: list[Any], expected: str) -> None:
+    """A reviewer approves an object ID."""
+    gains = step("create", ROLE, "default-write-id-1", after={"appRoleId": "role-1", "principalObjectId": "id-1"})
+    assert lines(preview(gains, signOn={"roles": {"default:write": people}}), "Access") == [expected]
+    known = {"appRoleId": "role-1", "principalObjectId": "id-1", "principalDisplayName": "Ada Lovelace"}
+    keeps = step("same", ROLE, "default-read-id-1", before=known)
+    expected = f"`Ada Lovelace` ({expected.partition(' ')[0]}) {expected.partition(' ')[2]}"
+    assert lines(preview(gains, keeps, signOn={"roles": {"default:write": people}}), "Access") == [expected]
+    loses = step("delete", ROLE, "default-write-id-1", before=known)
+    assert lines(preview(loses), "Access") == ["`Ada Lovelace` (`id-1`) **loses** the role `default:write`."]
+
+
+def test_who_reads_which_key_is_told() -> None:
+    """Somebody else reads a worker's key, and the review shows a GUID of a role definition."""
+    given_role = {
+        "roleDefinitionId": f"/subscriptions/s/roleDefinitions/{VaultRole.SECRETS_USER.definition}",
+        "principalId": "id-1",
+        "principalType": "Group",
+        "scope": "subscriptions/s/resourceGroups/g/providers/Microsoft.KeyVault/vaults/v/secrets/orders",
+    }
+    found = lines(preview(step("create", READER, "orders-secrets-user-id-1", after=given_role)), "Access")
+    assert found == ["Group `id-1` **gains** `Key Vault Secrets User` on the secret `orders` in `v`."]
+    moved = {**given_role, "scope": "unknown"}
+    moves = step("replace", READER, "orders-secrets-user-id-1", before=given_role, after=moved)
+    (line,) = lines(preview(moves), "Access")
+    assert line == "role assignment `orders-secrets-user-id-1` **moves** with its vault; nobody gains or loses by that."
+
+
+def test_roles_have_the_names_that_azure_gives_them() -> None:
+    """The summary's table is not the program's, and would fall behind it."""
+    assert {role.definition: role.title for role in VaultRole} == VAULT_ROLES
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        (("policy.keyType", "policy.keyUsage"), "`ui` is **issued anew**: another type of key; another policy."),
+        (("certificatePem",), "`ui` is **issued anew**: what is in the vault is not what is asked for."),
+        (("tags.team",), "`ui` gets other tags, and is not issued anew."),
+        (("issuer.keyId",), "`ui` gets its authority's renewed certificate, and is not issued anew."),
+        (("issuer", "policy.validityDays"), "`ui` is **issued anew**: by `clients-1` as it is now; another validity."),
+    ],
+)
+def test_why_a_certificate_is_issued_anew_is_said(changed: tuple[str, ...], expected: str) -> None:
+    """A reviewer sees seven new certificates, and not the one setting behind them."""
+    assert lines(preview(step("update", LEAF, "ui", changed=changed)), "Certificates") == [expected]
+
+
+PLANTED = "PLANTED-s3cr3t"
+_PLACES = ("value", "password", "clientSecret", "contentType", "privateKeyPem", "tags")
+
+
+@given(
+    types=st.sampled_from([PASSWORD, SECRET, LEAF, APPLICATION, VAULT, "azure-native:other:Thing"]),
+    operation=st.sampled_from(["create", "update", "replace", "delete"]),
+    place=st.sampled_from(_PLACES),
+)
+def test_no_value_of_a_resource_is_shown_but_those_that_are_meant(types: str, operation: str, place: str) -> None:
+    """The engine hides what it knows to be secret; a comment is no place to find out what it does not know."""
+    inputs = {place: PLANTED, "endDate": NEW_ENDS, "policy": {}, "properties": {}}
+    uiEnv = {"TEMPORAL_AUTH_CLIENT_SECRET": PLANTED}
+    text = preview(
+        step(operation, types, "thing", before=inputs, after=inputs, changed=("properties.x",)),
+        before=outputs(uiEnv=uiEnv, workerEnvs={"default": {"AZURE_CLIENT_SECRET": PLANTED}}),
+    )
+    assert PLANTED in text
+    assert PLANTED not in command(text).output + command(text, "--json").output
+
+
+@given(st.text(max_size=300))
+def test_no_name_is_markup(text: str) -> None:
+    """Somebody calls their group `@everyone`, or a picture that tells a server who has read the comment."""
+    shown = code(text)
+    assert "\n" not in shown
+    assert shown == "nothing" or (shown.count("`") == 2 and shown[0] == shown[-1] == "`")
+    assert len(shown) <= 203
+
+
+def test_a_long_summary_is_cut_to_what_github_takes_and_keeps_what_breaks() -> None:
+    """GitHub refuses the comment, and the one before stays."""
+    many = [step("create", LEAF, f"worker-{number}", after={"policy": {}}) for number in range(3000)]
+    text = preview(*many, certificates={"orders": {}})
+    found = command(text).output
+    assert LONGEST_COMMENT - 400 < len(found.encode()) <= LONGEST_COMMENT
+    assert "remove-worker:default" in found
+    assert found.endswith("\n_The rest did not fit: the job's log has the whole summary._\n")
+    names = {f"w{number}-" + "x" * 50: certificate("w", "clients-1") for number in range(1500)}
+    fenced = command(preview(before=outputs(certificates={**outputs()["certificates"], **names}))).output
+    assert len(fenced.encode()) <= LONGEST_COMMENT
+    assert fenced.count("```") % 2 == 0
+
+
+UNUSABLE = {
+    "": "is empty",
+    "Error: no stack": "Invalid JSON",
+    "[]": "should be an object",
+    "{}": "config: Field required",
+    '{"sequence": 0, "preludeEvent": {}}\n{"sequence": 1}': "is a stream of events",
+    json.dumps({"config": {}, "steps": []}): "has no step for the stack itself",
+    preview(diagnostics=[{"severity": "error", "message": "error: no right to do that"}]): "no right to do that",
+    preview(location=""): "location: is not set",
+    preview(acknowledge=["everything"]): '"everything" is not the id of a change',
+    preview(before=outputs(certificates={"ui": {}})): "certificates.ui.role: Field required",
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), UNUSABLE.items(), ids=range(len(UNUSABLE)))
+@pytest.mark.parametrize("name", ["preview-summary", "drift"])
+def test_what_cannot_be_used_is_no_finding(name: str, text: str, expected: str) -> None:
+    """A preview that never ran passes, or is acknowledged like a breaking change."""
+    found = command(text, name=name)
+    assert found.exit_code == 2
+    assert expected in found.output
+    assert found.output.startswith("Error: ")
+
+
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["config", "steps", "op", "urn", "oldState", "newState", "inputs", "diagnostics"]), inner
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(JSON)
+def test_whatever_it_is_it_is_refused_in_words(document: Any) -> None:
+    """A traceback exits with 1, as a breaking change does."""
+    with pytest.raises(UnusablePreview):
+        read(json.dumps(document))
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    """A traceback exits with 1, as a breaking change does."""
+    (tmp_path / "preview.json").write_bytes(b"\xff\xfe\x00")
+    assert command("", str(tmp_path / "preview.json")).exit_code == 2
+
+
+def test_what_was_changed_by_hand_is_told_and_what_is_due_is_not() -> None:
+    """Every certificate inside its window is an alarm at night, until nobody reads them."""
+    due = preview(RENEWAL)
+    assert command(due, name="drift").exit_code == 0
+    by_hand = step("update", LEAF, "cli", changed=("certificatePem",)), step("delete", VAULT, "leaves")
+    changed = preview(RENEWAL, *by_hand)
+    found = command(changed, name="drift")
+    assert found.exit_code == 1
+    assert drift(read(changed)) == [
+        "`leaves` (Vault) is gone.",
+        "`cli` (Certificate) is not as `up` left it: `certificatePem`.",
+    ]
+    assert all(f"- {line}\n" in found.output for line in drift(read(changed)))
+
+
+def test_warnings_of_the_program_are_passed_on() -> None:
+    """An authority ends within the month, and the only one to say so is a log that nobody opens."""
+    told = [{"severity": "warning", "message": "<{%reset%}>warning: This authority ends on 2027-01-01"}]
+    found = summary(preview(diagnostics=told))
+    assert found.warnings == ("`This authority ends on 2027-01-01`",)
+    assert found.stack == STACK
