@@ -2,13 +2,14 @@
 STACK ?= local
 IDENTITY ?=
 VAULT ?=
+ARGUMENTS ?=
 
 PYTHON_IN_VENV := .venv/bin/python
 TOOLS := $(PYTHON_IN_VENV) -m tools
 ON_STACK = --stack $(STACK) $(if $(IDENTITY),--identity $(IDENTITY))
 
 .DEFAULT_GOAL := help
-.PHONY: help up serve preview refresh down environment token test check fmt docs lock tools verify-azure clean
+.PHONY: help up serve preview refresh status down environment token test check fmt docs lock tools verify-azure clean
 .DELETE_ON_ERROR:
 
 help: ## Say what there is
@@ -27,6 +28,9 @@ preview: .venv/.runtime ## Show what `make up` would do, and write nothing
 
 refresh: .venv/.runtime ## Read back what is there into the state of STACK
 	@$(TOOLS) refresh $(ON_STACK)
+
+status: .venv/.runtime ## Tell what is issued, delivered and loaded: make status ARGUMENTS='--fail-within 30d'
+	@$(TOOLS) status --stack $(STACK) -- $(ARGUMENTS)
 
 down: .venv/.runtime ## Destroy STACK; local Azure stops and keeps its state
 	@$(TOOLS) down $(ON_STACK)

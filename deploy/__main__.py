@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -16,17 +17,24 @@ from deploy import directory
 from deploy.checks import problems, warnings
 from deploy.composition import compose
 from deploy.delivered import delivered
+from deploy.deliveries import WORKERS, deliveries
+from deploy.durations import duration
+from deploy.findings import Seen
+from deploy.listeners import Listener, Pair, handshakes
 from deploy.outputs import Outputs
-from deploy.problem import DeployError, Problem
-from deploy.stack import read_outputs
+from deploy.problem import DeployError, Problem, UntoldError
+from deploy.report import show
+from deploy.stack import read_outputs, read_readable_outputs
+from deploy.status import judge
 from deploy.summary import summarise
+from environment import CLI
 from pki import to_pem
+from provider import clock
 
 if TYPE_CHECKING:
     from deploy.keys import Keys
 
 _PLAIN_WIDTH = 120
-_WORKERS = "workers"
 
 _stack = click.option("--stack", required=True, metavar="NAME", help="The Pulumi stack.")
 _directory = click.option(
@@ -111,13 +119,13 @@ def write(
         if unread:
             keys = asyncio.run(_keys(outputs, unread, config_file, wait_seconds))
             pairs, unreadable = {**pairs, **keys.found}, keys.problems
-        now = datetime.now(UTC)
+        now = _now()
         if found := [*unreadable, *problems(outputs, pairs, consumers, now)]:
             raise _refusal(found, consumers, base)
         seen_at = root or str(base.absolute())
         files = compose(outputs, pairs, seen_at, consumers=consumers, inline=inline, https_trust=trusted)
         changed = directory.write(base, files)
-        removed = set() if only else directory.prune(base, _WORKERS, keep=outputs.worker_envs)
+        removed = set() if only else directory.prune(base, WORKERS, keep=outputs.worker_envs)
     for name in consumers:
         click.echo(f"{'written' if name in changed else 'unchanged':9}  {base / name}")
     for name in sorted(removed):
@@ -142,8 +150,8 @@ def remove(stack: str, deploy_directory: Path) -> None:
     if not base.exists():
         return
     with directory.locked(base, lambda: _tell(f"Waiting for another `deploy write` to {base}.")):
-        workers = directory.prune(base, _WORKERS, keep=())
-        removed = {f"{_WORKERS}/{name}" for name in workers} | directory.prune(base, ".", keep=())
+        workers = directory.prune(base, WORKERS, keep=())
+        removed = {f"{WORKERS}/{name}" for name in workers} | directory.prune(base, ".", keep=())
     for name in sorted(removed):
         click.echo(f"{'removed':9}  {base / name}")
 
@@ -159,14 +167,90 @@ def remove(stack: str, deploy_directory: Path) -> None:
 @_directory
 def summary(stack: str, as_json: bool, token_command: str | None, deploy_directory: Path) -> None:
     """Tell where the files are, which certificate ends when, and what to do next."""
-    outputs = read_outputs(stack, Path(), show_secrets=False)
+    outputs = read_readable_outputs(stack, Path())
     base = _base(deploy_directory, stack)
-    found = summarise(outputs, stack, base, datetime.now(UTC), token_command=token_command)
+    found = summarise(outputs, stack, base, _now(), token_command=token_command)
     if as_json:
         click.echo(found.model_dump_json(indent=2))
         return
+    found.print(_console())
+
+
+def _duration(_: click.Context, __: click.Parameter, text: str | None) -> timedelta:
+    try:
+        return timedelta() if text is None else duration(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@main.command()
+@_stack
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option(
+    "--fail-within",
+    callback=_duration,
+    metavar="DURATION",
+    help="Fail for what ends within this time too, such as 30d or 12h. [default: for what has ended]",
+)
+@click.option(
+    "--listener",
+    "named",
+    multiple=True,
+    metavar="HOST:PORT[=NAME]",
+    help="A listener to ask for its certificate, by NAME; repeatable. [default: the frontend, as the CLI finds it]",
+)
+@_directory
+def status(stack: str, as_json: bool, fail_within: timedelta, named: tuple[str, ...], deploy_directory: Path) -> None:
+    """Tell what is issued, delivered and loaded, and what to do.
+
+    Exits with 0 if all is well, 1 if something is broken, has ended or ends within --fail-within, and 2 if that could
+    not be told.
+    """
+    try:
+        outputs, now = read_readable_outputs(stack, Path()), _now()
+        base = _base(deploy_directory, stack)
+        listeners = _listeners(outputs, named)
+        pair = Pair.below(base / CLI.directory, CLI.certificate)
+        seen = Seen(
+            outputs=outputs,
+            stack=stack,
+            directory=os.path.relpath(base),
+            deliveries=deliveries(base, outputs),
+            answers=handshakes(listeners, outputs.trusted_by(CLI.directory), pair),
+            pair_shown=pair is not None,
+            now=now,
+            within=fail_within,
+        )
+    except DeployError as error:
+        raise UntoldError(error.message) from error
+    found = judge(seen)
+    if as_json:
+        click.echo(found.model_dump_json(indent=2))
+    else:
+        show(found, _console())
+    sys.exit(found.failing)
+
+
+def _now() -> datetime:
+    try:
+        return clock.now()
+    except ValueError as error:
+        raise DeployError(f"{clock.VARIABLE} is no instant: {error}. Unset it.") from None
+
+
+def _console() -> Console:
     console = Console()
-    found.print(console if console.is_terminal else Console(width=_PLAIN_WIDTH))
+    return console if console.is_terminal else Console(width=_PLAIN_WIDTH)
+
+
+def _listeners(outputs: Outputs, named: Sequence[str]) -> list[Listener]:
+    frontend = Listener.frontend(outputs.cli_env)
+    if not named:
+        return [frontend] if frontend else []
+    try:
+        return [Listener.parse(text, frontend.server_name if frontend else "") for text in named]
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--listener") from None
 
 
 @main.command("preview-summary")

@@ -47,6 +47,7 @@ AUTHORITY_WARNING = timedelta(days=180)
 
 CLIENT_SECRET_WARNING = timedelta(days=30)
 
+_CAPPED = ", as its authority does, so `make up` cannot renew it: renew the authority, or roll it over, first."
 _WHAT_FOLLOWS = {
     Role.AUTHORITY: ", and all that it issued ends with it. It is not renewed by itself: raise its renewal, or roll it "
     "over.",
@@ -88,23 +89,63 @@ def problems(outputs: Outputs, keys: Mapping[str, Secret], consumers: Iterable[s
     ]
 
 
+@dataclass(frozen=True)
+class Ending:
+    """What ends soon, or has ended: a certificate (`role`) or a consumer's client secret (no role), and what to do."""
+
+    name: str
+    role: Role | None
+    not_after: datetime
+    ended: bool
+    what_follows: str
+
+    @property
+    def what(self) -> str:
+        return self.name if self.role else f"{self.name}'s client secret"
+
+    @property
+    def when(self) -> str:
+        """When it ends, and what to do."""
+        return f"{'ended' if self.ended else 'ends'} on {self.not_after:%Y-%m-%d}{self.what_follows}"
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.when}"
+
+
+def endings(outputs: Outputs, now: datetime, *, within: timedelta = timedelta()) -> list[Ending]:
+    """Return which certificates and client secrets of the stack end soon, or have ended.
+
+    Soon is inside the window in which `up` warns or renews, and at any rate within `within`.
+    """
+    found = []
+    for name, one in outputs.certificates.items():
+        ends, authority = one.certificate.not_valid_after_utc, one.role is Role.AUTHORITY
+        window = AUTHORITY_WARNING if authority else timedelta(days=one.renew_before_days)
+        if now.date() >= (ends - window).date() or ends - now <= within:
+            found.append(Ending(name, one.role, ends, ends <= now, _what_follows(one, now)))
+    for name, secret in outputs.sign_on.client_secrets.items():
+        window = min(CLIENT_SECRET_WARNING, timedelta(days=secret.renew_before_days))
+        if secret.not_after - now <= max(window, within):
+            later = f" from {secret.renewal_day} on" if secret.renewal_day > now.date() else ""
+            follows = f". `make up` makes another{later}; then restart {name}."
+            found.append(Ending(name, None, secret.not_after, secret.not_after <= now, follows))
+    return found
+
+
 def warnings(outputs: Outputs, now: datetime) -> list[str]:
     """Return which certificates and client secrets of the stack end soon, have ended or are missing, and what to do."""
-    found = []
-    for name, issued_certificate in outputs.certificates.items():
-        ends = issued_certificate.certificate.not_valid_after_utc
-        authority = issued_certificate.role is Role.AUTHORITY
-        window = AUTHORITY_WARNING if authority else timedelta(days=issued_certificate.renew_before_days)
-        if now.date() >= (ends - window).date():
-            when = f"{name} {'ended' if ends <= now else 'ends'} on {ends:%Y-%m-%d}"
-            found.append(f"{when}{_WHAT_FOLLOWS[issued_certificate.role]}")
-    for name, secret in outputs.sign_on.client_secrets.items():
-        if now >= secret.not_after - min(CLIENT_SECRET_WARNING, timedelta(days=secret.renew_before_days)):
-            when = f"{name}'s client secret {'ended' if secret.not_after <= now else 'ends'}"
-            found.append(f"{when} on {secret.not_after:%Y-%m-%d}. `make up` makes another; then restart {name}.")
-    if waiting := _awaiting(outputs):
-        found.append(waiting)
-    return found
+    waiting = _awaiting(outputs)
+    return [*map(str, endings(outputs, now)), *([waiting] if waiting else [])]
+
+
+def _what_follows(certificate: IssuedCertificate, now: datetime) -> str:
+    if certificate.role is Role.AUTHORITY:
+        return _WHAT_FOLLOWS[certificate.role]
+    if certificate.renewal_day is None:
+        return _CAPPED
+    if certificate.renewal_day > now.date():
+        return f". `make up` renews it from {certificate.renewal_day} on."
+    return _WHAT_FOLLOWS[certificate.role]
 
 
 def _environment_problems(name: str, startup: Startup, outputs: Outputs) -> Iterator[Problem]:
@@ -272,7 +313,7 @@ def _server_name_problems(name: str, startup: Startup, outputs: Outputs) -> Iter
         return
     for file, environment in startup.environments.items():
         for variable, value in environment.items():
-            if variable.endswith("_SERVER_NAME") and value and not _vouches_for(server.certificate, value):
+            if variable.endswith("_SERVER_NAME") and value and not vouches_for(server.certificate, value):
                 yield Problem(
                     name,
                     f"{variable} in {file} expects the server to be {value}, and the certificate "
@@ -282,7 +323,7 @@ def _server_name_problems(name: str, startup: Startup, outputs: Outputs) -> Iter
                 )
 
 
-def _vouches_for(certificate: x509.Certificate, host: str) -> bool:
+def vouches_for(certificate: x509.Certificate, host: str) -> bool:
     """Tell whether a certificate has a DNS name for `host`; a wildcard stands for one label (RFC 9525, 6.3)."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

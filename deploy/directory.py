@@ -93,12 +93,26 @@ def write(base: Path, contents: Mapping[str, Files]) -> set[str]:
 
 def read(base: Path, name: str) -> Files | None:
     """Return the files of `base`/<name>, all of one generation; None if nothing is written there."""
-    with _explained(base):
+    with _explained(base, "read"):
         try:
             with _opened(base, name) as directory:
                 return directory.files()
         except FileNotFoundError:
             return None
+
+
+def names(base: Path, folder: str) -> list[str]:
+    """Return for which names something is written to `base`/`folder`/<name>."""
+    with _explained(base, "read"):
+        try:
+            descriptor = _descend(base, (folder,))
+        except FileNotFoundError:
+            return []
+        try:
+            found = [entry.name for entry in os.scandir(descriptor) if entry.is_dir(follow_symlinks=False)]
+        finally:
+            os.close(descriptor)
+    return sorted(name for name in found if read(base, f"{folder}/{name}"))
 
 
 def prune(base: Path, folder: str, keep: Collection[str]) -> set[str]:
@@ -329,11 +343,11 @@ def _first_steps(files: Files) -> set[str]:
 
 
 @contextmanager
-def _explained(base: Path) -> Iterator[None]:
+def _explained(base: Path, what: str = "written") -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise DeployError(
-            f"{base} cannot be written ({error.strerror}: {error.filename}). What was there is still there, and whole. "
+            f"{base} cannot be {what} ({error.strerror}: {error.filename}). What was there is still there, and whole. "
             f"Mend that, then run the same command again."
         ) from error

@@ -6,6 +6,7 @@ Sources: compose-go's dotenv/parser.go, systemd's basic/env-file.c, POSIX shell 
 """
 
 import re
+import shlex
 from collections.abc import Mapping
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -23,6 +24,14 @@ def render(variables: Mapping[str, str], comment: str) -> bytes:
             raise ValueError(f"the variable {name} {what}")
         lines.append(f"{name}={value}" if _PLAIN.fullmatch(value) else f"{name}='{value}'")
     return "".join(f"{line}\n" for line in lines).encode()
+
+
+def parse(content: bytes) -> dict[str, str]:
+    """Return the variables of a file as a shell reads them. Raises ValueError for what is no environment file."""
+    words = [word.partition("=") for word in shlex.split(content.decode(), comments=True)]
+    if strangers := [word for word, equals, _ in words if not equals or not _NAME.fullmatch(word)]:
+        raise ValueError(f"{len(strangers)} words of it are no variables")
+    return {name: value for name, _, value in words}
 
 
 def obstacle(name: str, value: str) -> str | None:

@@ -5,18 +5,20 @@ Certificates are parsed on the way in, so that whatever follows deals with certi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 
 from cryptography import x509
+from cryptography.x509.oid import NameOID
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from deploy.problem import DeployError
-from environment import CLI, SERVER, UI, Consumer, Environment, worker
+from environment import CLI, SERVER, UI, AuthorityBundle, AuthoritySlot, Consumer, Environment, contents, worker
 from pki import Role, load_certificate
+from pki.chain import issued
 
 
 def _certificate(pem: object) -> x509.Certificate:
@@ -27,6 +29,16 @@ def _certificate(pem: object) -> x509.Certificate:
 
 Pem = Annotated[x509.Certificate, BeforeValidator(_certificate)]
 WorkerName = Annotated[str, Field(pattern="^[a-z][a-z0-9-]*$")]
+
+
+HIDDEN = "[secret]"
+"""What the engine puts in the place of a secret's value, for whoever did not ask for it or may not decrypt it."""
+
+
+def common_name(name: x509.Name) -> str:
+    """Return a name's last common name, or all of it if it has none."""
+    found = name.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(found[-1].value) if found else name.rfc4514_string()
 
 
 class _Model(BaseModel):
@@ -49,12 +61,28 @@ class IssuedCertificate(_Model):
     secret_id: str | None = None
     vault_uri: str
 
+    @property
+    def renewal_day(self) -> date | None:
+        """The first UTC day on which `up` renews it.
+
+        None for an authority, and for a leaf that could not be made to last longer because its authority ends with it.
+        """
+        ends = self.certificate.not_valid_after_utc
+        if self.role is Role.AUTHORITY or any(above.not_valid_after_utc <= ends for above in self.chain[:1]):
+            return None
+        return (ends - timedelta(days=self.renew_before_days)).date()
+
 
 class ClientSecretFacts(_Model):
     """What is public of a client secret: when it ends. Inside its last `renew_before_days` `up` makes another."""
 
     not_after: datetime
     renew_before_days: int
+
+    @property
+    def renewal_day(self) -> date:
+        """The first UTC day on which `up` makes another."""
+        return (self.not_after - timedelta(days=self.renew_before_days)).date()
 
 
 class WorkerIdentityFacts(_Model):
@@ -123,6 +151,44 @@ class Outputs(_Model):
             heading = f"The outputs of the stack {stack} are not what this version of the program makes:"
             ending = f"Nothing was written. Run `make up STACK={stack}` with this version, then try again."
             raise DeployError("\n".join([heading, *(f"  {one}" for one in wrong), ending])) from None
+
+    def name_of(self, authority: x509.Certificate) -> str:
+        """Return what an authority is called among the certificates, or its common name if it is none of them.
+
+        One that was renewed since, with the same key, is called so.
+        """
+        for name, one in self.certificates.items():
+            if one.certificate == authority:
+                return name
+        for name, one in self.certificates.items():
+            if one.role is Role.AUTHORITY and one.certificate.public_key() == authority.public_key():
+                return f"{name} before its renewal"
+        return common_name(authority.subject)
+
+    def issuer_of(self, line: Sequence[x509.Certificate]) -> str:
+        """Return the name of who issued a certificate, which comes first in `line`, before its chain."""
+        leaf, *chain = line
+        authorities = [one.certificate for one in self.certificates.values() if one.role is Role.AUTHORITY]
+        above = next((one for one in (*chain[:1], *authorities) if issued(leaf, by=one)), None)
+        return self.name_of(above) if above else common_name(leaf.issuer)
+
+    @property
+    def authorities(self) -> list[x509.Certificate]:
+        """Every authority that is trusted."""
+        return [authority for bundle in self.ca_bundles.values() for authority in bundle]
+
+    def trusted_by(self, consumer: str) -> list[x509.Certificate]:
+        """Return the authorities by which a consumer is to judge others."""
+        named = contents(*self.startups[consumer].environments.values()).values()
+        authorities = (one.authority for one in named if isinstance(one, AuthoritySlot | AuthorityBundle))
+        return list(dict.fromkeys(one for authority in authorities for one in self.ca_bundles.get(authority, ())))
+
+    @property
+    def hides_secrets(self) -> bool:
+        """Whether secret values are hidden, so that nothing can be compared with them."""
+        return any(
+            HIDDEN in env.values() for startup in self.startups.values() for env in startup.environments.values()
+        )
 
     @property
     def awaited(self) -> tuple[str, ...]:

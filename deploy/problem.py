@@ -9,6 +9,12 @@ class DeployError(click.ClickException):
     """Nothing can be done; the text says what, where, what follows and what to do."""
 
 
+class UntoldError(DeployError):
+    """The status could not be told, which a monitor must not take for a bad one."""
+
+    exit_code = 2
+
+
 @dataclass(frozen=True)
 class Problem:
     """What is wrong with one consumer's files: `what` is a clause, `consequence` and `fix` are sentences."""

@@ -36,3 +36,14 @@ def read_outputs(stack: str, project: Path, *, show_secrets: bool) -> Outputs:
         )
     outputs: dict[str, Any] = json.loads(found.stdout)
     return Outputs.parse(outputs, stack)
+
+
+def read_readable_outputs(stack: str, project: Path) -> Outputs:
+    """Return the outputs of `stack`, with secret values in the clear for whoever may decrypt them, else hidden.
+
+    Raises DeployError as `read_outputs`.
+    """
+    try:
+        return read_outputs(stack, project, show_secrets=True)
+    except DeployError:
+        return read_outputs(stack, project, show_secrets=False)

@@ -1,31 +1,21 @@
 """What a person wants to know after `make up`: where the files are, what ends when, and what to do next."""
 
-import base64
 import os
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 from rich.console import Console
-from rich.table import Table
 
-from deploy import checks, directory
-from deploy.composition import certificate_pem
-from deploy.outputs import IssuedCertificate, Outputs, Startup
+from deploy import checks
+from deploy.deliveries import SECRETS_NOT_COMPARED, State, deliveries
+from deploy.outputs import Outputs
+from deploy.report import ends, line, table
 from pki import Role
 
 _CALLBACK_PATH = "/auth/sso/callback"
-
-
-class State(StrEnum):
-    """How what is in a consumer's directory compares with the stack."""
-
-    CURRENT = "current"
-    OUTDATED = "outdated"
-    MISSING = "missing"
 
 
 class _Model(BaseModel):
@@ -64,25 +54,22 @@ class Summary(_Model):
     def print(self, console: Console) -> None:
         """Print it in the console's width; lines that somebody may copy are not broken."""
 
-        def line(text: str, style: str = "") -> None:
-            console.print(text, style=style, soft_wrap=True, highlight=False, markup=False)
-
-        line(f"Stack {self.stack}: files in {self.directory}", "bold")
-        line("")
-        console.print(_table(("Consumer", "Files"), ((one.name, one.state) for one in self.consumers)))
-        line("")
+        line(console, f"Stack {self.stack}: files in {self.directory}", "bold")
+        line(console)
+        console.print(table(("Consumer", "Files"), ((one.name, one.state) for one in self.consumers)))
+        line(console)
         console.print(
-            _table(
+            table(
                 ("Certificate", "Role", "Issued by", "Ends"),
-                ((one.name, one.role, one.issuer, _ends(one)) for one in self.certificates),
+                ((one.name, one.role, one.issuer, ends(one.not_after, one.days_left)) for one in self.certificates),
             )
         )
         for warning in self.warnings:
-            line(f"Warning: {warning}", "yellow")
-        line("")
-        line("Next", "bold")
+            line(console, f"Warning: {warning}", "yellow")
+        line(console)
+        line(console, "Next", "bold")
         for step in self.next:
-            line(f"  {step}")
+            line(console, f"  {step}")
 
 
 def azure_cli_command(client_id: str) -> str:
@@ -96,10 +83,11 @@ def summarise(outputs: Outputs, stack: str, base: Path, now: datetime, *, token_
     `token_command` prints a person's access token, by default the Azure CLI's.
     """
     shown = Path(os.path.relpath(base))
+    states = {delivery.consumer: delivery.state for delivery in deliveries(base, outputs)}
     consumers = tuple(
         ConsumerSummary(
             name=name,
-            state=_state(startup, outputs, base),
+            state=states[name],
             directory=str(shown / name),
             environment_files=tuple(str(shown / name / file) for file in startup.environments),
         )
@@ -112,39 +100,25 @@ def summarise(outputs: Outputs, stack: str, base: Path, now: datetime, *, token_
         certificates=tuple(
             sorted((_certificate(name, outputs, now) for name in outputs.certificates), key=_leaves_first)
         ),
-        warnings=tuple(checks.warnings(outputs, now)),
+        warnings=(*checks.warnings(outputs, now), *([SECRETS_NOT_COMPARED] if outputs.hides_secrets else [])),
         next=tuple(_next(outputs, stack, consumers, token_command)),
     )
 
 
-def _state(startup: Startup, outputs: Outputs, base: Path) -> State:
-    files = directory.read(base, startup.consumer.directory)
-    if not files:
-        return State.MISSING
-    name = startup.consumer.certificate
-    if name not in outputs.certificates:
-        return State.OUTDATED
-    pem = certificate_pem(outputs, name)
-    inlined = base64.b64encode(pem)
-    return State.CURRENT if any(pem in content or inlined in content for content in files.values()) else State.OUTDATED
-
-
 def _certificate(name: str, outputs: Outputs, now: datetime) -> CertificateSummary:
     found = outputs.certificates[name]
-    ends = found.certificate.not_valid_after_utc
+    not_after = found.certificate.not_valid_after_utc
     return CertificateSummary(
-        name=name, role=found.role, issuer=_issuer(found, outputs), not_after=ends, days_left=(ends - now).days
+        name=name,
+        role=found.role,
+        issuer=outputs.issuer_of((found.certificate, *found.chain)),
+        not_after=not_after,
+        days_left=(not_after - now).days,
     )
 
 
 def _leaves_first(certificate: CertificateSummary) -> tuple[bool, str]:
     return certificate.role is Role.AUTHORITY, certificate.name
-
-
-def _issuer(found: IssuedCertificate, outputs: Outputs) -> str:
-    above = found.chain[0] if found.chain else found.certificate
-    names = (name for name, one in outputs.certificates.items() if one.certificate == above)
-    return next(names, found.certificate.issuer.rfc4514_string())
 
 
 def _next(
@@ -171,16 +145,3 @@ def _next(
     worker = "examples/python/worker.py" if client_id else "worker.py"
     for name in workers[:1]:
         yield f"(set -a; . {files[name][0]}; python {worker})    # and each other worker with its own"
-
-
-def _ends(certificate: CertificateSummary) -> str:
-    days = certificate.days_left
-    when = "ended" if days < 0 else f"in {days} {'day' if days == 1 else 'days'}"
-    return f"{certificate.not_after:%Y-%m-%d}, {when}"
-
-
-def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
-    table = Table(*heads, box=None, padding=(0, 2, 0, 0), header_style="bold", highlight=False)
-    for row in rows:
-        table.add_row(*row)
-    return table

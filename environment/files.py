@@ -182,6 +182,22 @@ def inlined(environment: Environment, read: Callable[[str], bytes]) -> dict[str,
     return result
 
 
+def carried(environment: Environment) -> dict[str, bytes]:
+    """What `inlined` has put into an environment, as PEM, by the variable that names a file otherwise.
+
+    Raises ValueError for what is neither PEM nor base64.
+    """
+    found: dict[str, bytes] = {}
+    for variable, value in environment.items():
+        stem = variable.removesuffix("_DATA")
+        # The server and the SDKs have a variable of the same name, in which they look for base64 and for PEM.
+        if variable != stem and value.startswith("-----BEGIN") and _PEM_DATA.fullmatch(f"{stem}_PATH"):
+            found[f"{stem}_PATH"] = value.encode()
+        elif variable != stem and _BASE64_DATA.fullmatch(stem):
+            found[stem] = base64.b64decode(value, validate=True)
+    return found
+
+
 def _names_file(variable: str) -> bool:
     return any(pattern.fullmatch(variable) for pattern in (_BASE64_DATA, _PEM_DATA, _DOCUMENT))
 

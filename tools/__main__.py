@@ -154,6 +154,24 @@ def _progress(what: str) -> Iterator[None]:
 
 @main.command()
 @_stack_option
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def status(stack: str, arguments: tuple[str, ...]) -> None:
+    """Tell what is issued, delivered and loaded, and what to do. What stands after -- is for `deploy status`."""
+    if stack == LOCAL:
+        local = LocalStack(_ROOT, azure=None)
+        if not local.exists():
+            raise ToolError("there is no local stack: `make up` first")
+        environment = local.environment()
+    else:
+        engine = Toolchain().engine()
+        environment = hosted_environment(engine)
+        require_stack(engine, stack, environment)
+    command = [sys.executable, "-m", "deploy", "status", "--stack", stack, *arguments]
+    _attached("deploy status", command, environment)
+
+
+@main.command()
+@_stack_option
 @click.option("--user", help="Whose token: a user principal name or mail address of local Azure.")
 def token(stack: str, user: str | None) -> None:
     """Print a person's access token for the stack's sign-on."""

@@ -32,11 +32,12 @@ from deploy.__main__ import main
 from deploy.checks import problems, warnings
 from deploy.composition import compose
 from deploy.delivered import delivered
+from deploy.deliveries import State
 from deploy.keys import Keys, sign_in_settings
 from deploy.outputs import Outputs
 from deploy.problem import DeployError, Problem
 from deploy.secret import PKCS12, Secret
-from deploy.summary import State, summarise
+from deploy.summary import summarise
 from environment import (
     Deployment,
     cli_environment,

@@ -13,7 +13,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "components": {"pki", "provider"},
     "environment": set(),
     "provider": {"cloud", "pki", "plugin"},
-    "deploy": {"cloud", "environment", "pki", "settings"},
+    "deploy": {"cloud", "environment", "pki", "provider", "settings"},
     "cloud": set(),
     "plugin": set(),
     "pki": set(),
@@ -57,6 +57,14 @@ def test_a_pure_room_knows_no_engine_and_no_cloud(room: str) -> None:
         assert not packages(path) & {"pulumi", "pulumi_azure_native", "pulumi_azuread", "azure", "aiohttp"}, (
             path.relative_to(ROOT)
         )
+
+
+def test_deploy_knows_the_clock_of_the_provider_and_nothing_else_of_it() -> None:
+    """Both ask one clock what day it is; how certificates are issued is no business of who writes them."""
+    for path in modules("deploy"):
+        source = path.read_text(encoding="utf-8")
+        assert not [name for name in imported(source) if name.startswith("provider.")], path.relative_to(ROOT)
+        assert source.count("from provider import") == source.count("from provider import clock\n")
 
 
 def test_local_azure_is_known_to_tools_and_tests_alone() -> None:

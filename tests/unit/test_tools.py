@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
+import tools.__main__
 from tools import REPOSITORY, ToolError
 from tools.__main__ import main
 from tools.checks import problems
@@ -502,3 +503,28 @@ def test_tests_that_nobody_runs_are_named(tmp_path: Path, path: str, content: st
 def test_this_work_tree_has_no_such_problem() -> None:
     """What `make check` says, also where only tests are run."""
     assert problems(REPOSITORY) == []
+
+
+@pytest.mark.parametrize("exit_status", [0, 1, 2])
+def test_status_of_the_local_stack_needs_no_azure_and_keeps_its_exit_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exit_status: int
+) -> None:
+    """To look at files, local Azure would be started; and a script would take every status for a good one."""
+    asked: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> int:
+        asked.append(command)
+        return exit_status
+
+    monkeypatch.setattr(tools.__main__, "_ROOT", tmp_path)
+    monkeypatch.setattr(tools.__main__, "run_attached", run)
+    monkeypatch.setattr(tools.__main__, "_running_azure", lambda: pytest.fail("local Azure is started"))
+    assert "there is no local stack: `make up` first" in CliRunner().invoke(main, ["status"]).output
+    state = tmp_path / "backend/.pulumi/stacks/temporal-azure/local.json"
+    state.parent.mkdir(parents=True)
+    state.touch()
+    answer = CliRunner().invoke(main, ["status", "--", "--fail-within", "30d"])
+    assert answer.exit_code == exit_status, answer.output
+    assert [command[1:] for command in asked] == [
+        ["-m", "deploy", "status", "--stack", "local", "--fail-within", "30d"]
+    ]
