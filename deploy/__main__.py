@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
@@ -19,14 +20,17 @@ from deploy.composition import compose
 from deploy.delivered import delivered
 from deploy.deliveries import WORKERS, deliveries
 from deploy.durations import duration
+from deploy.effects import effect
 from deploy.findings import Seen
 from deploy.listeners import Listener, Pair, handshakes
 from deploy.outputs import Outputs
 from deploy.problem import DeployError, Problem, UntoldError
 from deploy.report import show
-from deploy.stack import read_outputs, read_readable_outputs
+from deploy.stack import read_outputs, read_outputs_file, read_readable_outputs
 from deploy.status import judge
 from deploy.summary import summarise
+from deploy.watch import undisturbed
+from deploy.watch import watch as watch_
 from environment import CLI
 from pki import to_pem
 from provider import clock
@@ -89,6 +93,23 @@ def main() -> None:
     help="PEM of the authorities that consumers trust for HTTPS to Entra ID, where a proxy has its own. "
     "[default: their system's]",
 )
+@click.option(
+    "--outputs",
+    "outputs_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="PATH",
+    help="The stack's outputs as `pulumi stack output --json` prints them, where the stack's state is out of reach.",
+)
+@click.option("--watch", is_flag=True, help="Go on: write what is new, and say who must restart, until a signal.")
+@click.option(
+    "--interval",
+    "interval_seconds",
+    type=click.FloatRange(min=1),
+    default=900,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often --watch looks.",
+)
 @_directory
 def write(
     stack: str,
@@ -98,6 +119,9 @@ def write(
     wait_seconds: float,
     config_file: Path | None,
     https_trust: Path | None,
+    outputs_file: Path | None,
+    watch: bool,
+    interval_seconds: float,
     deploy_directory: Path,
 ) -> None:
     """Write the consumers' directories, after everything in them has been checked."""
@@ -107,38 +131,88 @@ def write(
         raise click.BadParameter(
             "is a file that consumers read, and --inline is for want of mounts.", param_hint="--https-trust"
         )
-    trusted = _authorities(https_trust) if https_trust else None
     base = _base(deploy_directory, stack)
-    config_file = config_file or Path(f"Pulumi.{base.name}.yaml")
+    order = _Order(
+        stack=stack,
+        base=base,
+        seen_at=root or str(base.absolute()),
+        only=only,
+        inline=inline,
+        wait_seconds=wait_seconds,
+        config_file=config_file or Path(f"Pulumi.{base.name}.yaml"),
+        https_trust=_authorities(https_trust) if https_trust else None,
+        outputs_file=outputs_file,
+    )
+    if not watch:
+        _deliver(order)
+        return
+    known: set[str] = set()
+    _tell(f"Watching the stack {stack}, every {interval_seconds:.0f} s or so.")
+    watch_(lambda: _deliver(order, known), interval_seconds, _tell)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Order:
+    """What is to be written, for whom, and where to. `base` is the stack's directory, `seen_at` what consumers see."""
+
+    stack: str
+    base: Path
+    seen_at: str
+    only: tuple[str, ...]
+    inline: bool
+    wait_seconds: float
+    config_file: Path
+    https_trust: bytes | None
+    outputs_file: Path | None
+
+
+def _deliver(order: _Order, known: set[str] | None = None) -> None:
+    """Write what is ordered and tell it; with `known`, the warnings that were told before, tell only what is new."""
+    base, only = order.base, order.only
     with directory.locked(base, lambda: _tell(f"Waiting for another `deploy write` to {base}.")):
-        outputs = read_outputs(stack, Path(), show_secrets=True)
+        if order.outputs_file:
+            outputs = read_outputs_file(order.outputs_file, order.stack)
+        else:
+            outputs = read_outputs(order.stack, Path(), show_secrets=True)
         consumers = _chosen(outputs, only)
         pairs = delivered(base, outputs, consumers)
         unread = [name for name in consumers if outputs.startups[name].consumer.certificate not in pairs]
         unreadable: Sequence[Problem] = ()
         if unread:
-            keys = asyncio.run(_keys(outputs, unread, config_file, wait_seconds))
+            keys = asyncio.run(_keys(outputs, unread, order.config_file, order.wait_seconds))
             pairs, unreadable = {**pairs, **keys.found}, keys.problems
         now = _now()
         if found := [*unreadable, *problems(outputs, pairs, consumers, now)]:
             raise _refusal(found, consumers, base)
-        seen_at = root or str(base.absolute())
-        files = compose(outputs, pairs, seen_at, consumers=consumers, inline=inline, https_trust=trusted)
-        changed = directory.write(base, files)
-        removed = set() if only else directory.prune(base, WORKERS, keep=outputs.worker_envs)
-    for name in consumers:
-        click.echo(f"{'written' if name in changed else 'unchanged':9}  {base / name}")
-    for name in sorted(removed):
-        click.echo(f"{'removed':9}  {base / 'workers' / name}")
-    if inline and "server" in consumers:
+        files = compose(
+            outputs, pairs, order.seen_at, consumers=consumers, inline=order.inline, https_trust=order.https_trust
+        )
+        before = {name: directory.read(base, name) for name in consumers}
+        # Who is told to restart has to hear it, so a signal waits until it is told.
+        with undisturbed():
+            changed = directory.write(base, files)
+            removed = set() if only else directory.prune(base, WORKERS, keep=outputs.worker_envs)
+            for name in consumers if known is None else sorted(changed):
+                click.echo(f"{'written' if name in changed else 'unchanged':9}  {base / name}")
+            for name in sorted(removed):
+                click.echo(f"{'removed':9}  {base / 'workers' / name}")
+            for name in consumers:
+                if name in changed and (old := before[name]) is not None:
+                    click.echo(str(effect(name, outputs.startups[name], old, files[name], now)))
+    if order.inline and "server" in consumers and (known is None or "server" in changed):
         _tell(
             f"The server needs two files even so, which hold no secret: mount {base / 'server'} for server.yaml and "
             f"dynamicconfig.yaml."
         )
-    if inline:
+    if order.inline and (known is None or changed):
         _tell("What is in a variable is read once: restart a process whenever its environment file was written anew.")
-    for warning in warnings(outputs, now):
-        _tell(f"Warning: {warning}")
+    told = warnings(outputs, now)
+    for warning in told:
+        if warning not in (known or ()):
+            _tell(f"Warning: {warning}")
+    if known is not None:
+        known.clear()
+        known.update(told)
 
 
 @main.command()

@@ -56,6 +56,7 @@ _WHAT_FOLLOWS = {
 }
 _ISSUE_ANEW = "Run `make up`, which issues it anew."
 _RUN_UP = "Run `make up` with this version of the program."
+_SECRET = "[secret]"  # what `pulumi stack output` prints in the place of a secret
 _WORKER_IDENTITY = {"AZURE_AUTHORITY_HOST": "", "AZURE_TENANT_ID": "", "AZURE_CLIENT_ID": ""}
 
 
@@ -161,6 +162,13 @@ def _environment_problems(name: str, startup: Startup, outputs: Outputs) -> Iter
                 state = "empty" if variable in environment else "missing"
                 yield Problem(name, f"{variable} is {state} in {file}", consequence, _RUN_UP)
         for variable, value in environment.items():
+            if value == _SECRET:
+                yield Problem(
+                    name,
+                    f"{variable} in {file} is a secret that the outputs do not tell",
+                    "It would start with a placeholder.",
+                    "Make the file of outputs with `pulumi stack output --json --show-secrets`.",
+                )
             if what := envfile.obstacle(variable, value):
                 yield Problem(
                     name,

@@ -1,4 +1,4 @@
-"""A stack's outputs, as the Pulumi CLI has them.
+"""A stack's outputs, as the Pulumi CLI has them, or a file of what it has said.
 
 One run of `pulumi stack output`, and no more: the automation API would run three, and select the stack besides, which
 is for the person at the keyboard to do. The command needs neither the stack's file nor its salt.
@@ -12,6 +12,23 @@ from typing import Any
 from deploy.outputs import Outputs
 from deploy.problem import DeployError
 
+_TIMEOUT_SECONDS = 300
+
+
+def read_outputs_file(file: Path, stack: str) -> Outputs:
+    """Return the outputs of `stack` that `pulumi stack output --json` has printed into a file.
+
+    Raises DeployError if the file cannot be read, or they are not this program's.
+    """
+    try:
+        outputs = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DeployError(
+            f"{file} does not hold a stack's outputs ({error}). Nothing was written. Make it with `pulumi stack output "
+            f"--json --show-secrets --stack {stack}`, and move it there whole."
+        ) from None
+    return Outputs.parse(outputs, stack)
+
 
 def read_outputs(stack: str, project: Path, *, show_secrets: bool) -> Outputs:
     """Return the outputs of `stack` of the Pulumi project in the directory `project`.
@@ -23,7 +40,19 @@ def read_outputs(stack: str, project: Path, *, show_secrets: bool) -> Outputs:
     if show_secrets:
         command.append("--show-secrets")
     try:
-        found = subprocess.run(command, cwd=project, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        found = subprocess.run(
+            command,
+            cwd=project,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise DeployError(
+            f"The Pulumi CLI has not told the outputs of the stack {stack} within {_TIMEOUT_SECONDS} s. Nothing was "
+            f"written. Check that the state's backend can be reached, then try again."
+        ) from None
     except FileNotFoundError:
         raise DeployError(
             "There is no `pulumi` on PATH, so the stack's outputs cannot be read. Nothing was written. Run this "

@@ -39,7 +39,19 @@ _stack_option = click.option(
 )
 _identity_option = click.option("--identity", help="Who to be on local Azure (.local/azure/identities.json).")
 _ROLE_WAIT_SECONDS = 900
-_PROGRAMS = ("engine", "temporal", "sql-tool", "ui", "cli", "actionlint", "browser", "maven")
+_PROGRAMS = (
+    "engine",
+    "temporal",
+    "sql-tool",
+    "ui",
+    "cli",
+    "actionlint",
+    "compose",
+    "postgresql",
+    "busybox",
+    "browser",
+    "maven",
+)
 
 
 @click.group()
@@ -59,6 +71,9 @@ def ensure(programs: tuple[str, ...]) -> None:
         "ui": lambda: toolchain.ui_server().executable,
         "cli": toolchain.temporal_cli,
         "actionlint": toolchain.actionlint,
+        "compose": toolchain.docker_compose,
+        "postgresql": lambda: debian.found(debian.POSTGRESQL),
+        "busybox": lambda: debian.found(debian.BUSYBOX),
         "browser": lambda: debian.found(debian.CHROMIUM),
         "maven": toolchain.maven,
     }

@@ -5,6 +5,7 @@ Playwright would download a browser of its own, from a host that many networks d
 updates; Maven's own wrapper would do the same.
 """
 
+import glob
 import os
 import shutil
 import subprocess
@@ -22,15 +23,26 @@ _APT_GET = ("apt-get", "-o", "DPkg::Lock::Timeout=300")
 
 @dataclass(frozen=True, kw_only=True)
 class DebianProgram:
-    """A program under any of `names`, the package that has it, and who needs it."""
+    """A program under any of `names`, the package that has it, and who needs it.
+
+    `directories` is a pattern of those where Debian has it besides PATH.
+    """
 
     names: tuple[str, ...]
     package: str
     needed_for: str
+    directories: str = ""
 
 
 CHROMIUM = DebianProgram(names=("chromium", "google-chrome"), package="chromium", needed_for="the tests of sign-on")
 MAVEN = DebianProgram(names=("mvn",), package="maven", needed_for="the example in Java")
+POSTGRESQL = DebianProgram(
+    names=("postgres",),
+    package="postgresql",
+    needed_for="the tests of deploy/compose.yaml",
+    directories="/usr/lib/postgresql/*/bin",
+)
+BUSYBOX = DebianProgram(names=("busybox",), package="busybox", needed_for="the tests of deploy/compose.yaml")
 
 
 def found(program: DebianProgram) -> Path:
@@ -55,4 +67,5 @@ def found(program: DebianProgram) -> Path:
 
 
 def _on_path(program: DebianProgram) -> Path | None:
-    return next((Path(path) for name in program.names if (path := shutil.which(name))), None)
+    directories = os.pathsep.join([*glob.glob(program.directories), os.environ.get("PATH", os.defpath)])
+    return next((Path(path) for name in program.names if (path := shutil.which(name, path=directories))), None)

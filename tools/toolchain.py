@@ -115,6 +115,13 @@ UI_SERVER = GoProgram(
 ACTIONLINT = GoProgram(
     name="actionlint", directory="actionlint", package="github.com/rhysd/actionlint/cmd/actionlint", minutes=1
 )
+DOCKER_COMPOSE = GoProgram(
+    name="docker-compose",
+    directory="compose",
+    package="github.com/docker/compose/v5/cmd",
+    minutes=2,
+    version_variable="github.com/docker/compose/v5/internal.Version",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +188,10 @@ class Toolchain:
     def sql_tool(self) -> Path:
         """Temporal's tool for the tables of SQL databases. Raises ToolError as `engine` does."""
         return self.built(SQL_TOOL)
+
+    def docker_compose(self) -> Path:
+        """Docker Compose, which needs no Docker to tell what a file means. Raises ToolError as `engine` does."""
+        return self.built(DOCKER_COMPOSE)
 
     def ui_server(self) -> UiServer:
         """Temporal's UI server with its configuration template. Raises ToolError as `engine` does."""

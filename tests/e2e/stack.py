@@ -28,6 +28,9 @@ WORKER_ENV = f"workers/{WORKER}/worker.env"
 LEAVES = {"internode": Path("server/cluster"), "clients": Path(f"workers/{WORKER}/{WORKER}")}
 """One leaf of each authority: where its files are, without their suffixes."""
 
+CONTAINER_ROOT = "/etc/temporal"
+"""Where the services of deploy/compose.yaml see the stack's directory."""
+
 ENDED = timedelta(days=100)
 """How long ago a leaf was issued that has ended, with the default validity of 90 days."""
 
@@ -80,6 +83,7 @@ def make_stack(folder: Path, pulumi_home: Path) -> None:
         program.fetch(expired)
         program.provision()
         program.write(folder / "deploy")
+        program.write(folder / "containers", "--root", CONTAINER_ROOT)
 
 
 def caller(root: Path, authority: str) -> Caller:
@@ -99,9 +103,13 @@ def copied(original: Caller, stem: Path) -> Caller:
 
 @dataclass(frozen=True)
 class Stack:
-    """A deploy directory with, by authority: a leaf of its own, the same from an impostor of it, one that has ended."""
+    """A deploy directory with, by authority: a leaf of its own, the same from an impostor of it, one that has ended.
+
+    `for_containers` is the same, written for `CONTAINER_ROOT`.
+    """
 
     deployed: Deployed
+    for_containers: Path
     genuine: Mapping[str, Pair]
     impostor: Mapping[str, Pair]
     expired: Mapping[str, Pair]
@@ -119,4 +127,4 @@ class Stack:
             for name, pair in genuine.items()
         }
         expired = {name: Pair.at(folder / "expired" / name) for name in LEAVES}
-        return cls(Deployed(root), genuine, impostor, expired)
+        return cls(Deployed(root), folder / "containers/local", genuine, impostor, expired)

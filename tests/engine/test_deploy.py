@@ -9,10 +9,10 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from azure.keyvault.certificates import CertificatePolicy
@@ -133,9 +133,17 @@ class Deployed:
             "chainPem": [pem(authority.certificate)],
         }
 
+    def renew(self, name: str) -> None:
+        """An `up` that issues the leaf `name` anew."""
+        file = self.project / "outputs.json"
+        outputs = json.loads(file.read_text())
+        outputs["certificates"][name] = self.issue(name)
+        file.write_text(json.dumps(outputs))
+        self._stack.up().check()
+
     def run(self, command: str, *arguments: str, identity: str, **changes: str) -> subprocess.CompletedProcess[str]:
         """`python -m deploy COMMAND`, which never says anything of a key or of a secret."""
-        process = self.start(command, *arguments, identity=identity, **changes)
+        process = self.start(command, *arguments, identity=identity, output=None, **changes)
         stdout, stderr = process.communicate()
         said = stdout + stderr
         assert not [encoding for encoding in self._key_material if encoding in said]
@@ -144,15 +152,34 @@ class Deployed:
         assert "Traceback" not in said
         return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
-    def start(self, command: str, *arguments: str, identity: str, **changes: str) -> subprocess.Popen[str]:
-        """`python -m deploy COMMAND`, begun."""
+    def outputs(self) -> str:
+        """What `pulumi stack output --json` prints, which tells no secret."""
+        command = ["pulumi", "stack", "output", "--json", "--stack", "local"]
+        environment = self._stack.environment()
+        found = subprocess.run(command, cwd=self.project, env=environment, capture_output=True, text=True, check=True)
+        return found.stdout
+
+    @contextmanager
+    def outage(self) -> Iterator[None]:
+        """Nobody reaches Azure, as long as the context lasts."""
+        port = int(self.azure.metadata_host.rpartition(":")[2])
+        self.azure.stop()
+        try:
+            yield
+        finally:
+            self.azure = LocalAzure.start(self.azure.state, port=port)
+
+    def start(
+        self, command: str, *arguments: str, identity: str, output: IO[str] | None = None, **changes: str
+    ) -> subprocess.Popen[str]:
+        """`python -m deploy COMMAND`, begun; all that it says goes to `output`, if that is given."""
         environment = self._stack.environment() | self.azure.environment(identity) | {"PYTHONPATH": str(REPOSITORY)}
         return subprocess.Popen(
             [sys.executable, "-m", "deploy", command, "--stack", "local", *arguments],
             cwd=self.project,
             env=environment | changes,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=output or subprocess.PIPE,
+            stderr=subprocess.STDOUT if output else subprocess.PIPE,
             text=True,
         )
 
@@ -184,7 +211,9 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
         vault = VaultClients(Sdk(azure, stack), stack)
         for identity, name in OWN_READERS.items():
             vault.assign(identity, SECRETS_USER, f"/secrets/{name}")
-        yield Deployed(folder, azure, vault)
+        deployed = Deployed(folder, azure, vault)
+        yield deployed
+        deployed.azure.stop()  # another process than the first, after an outage
 
 
 @pytest.fixture
