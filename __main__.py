@@ -59,6 +59,7 @@ mutual_tls_args = azure.MutualTlsArgs(
     existing=azure.find_authorities(config.certificate_authorities, ask),
     leaves=config.certificates,
     client_authorities=config.admitted_authorities,
+    cloud_namespaces=config.temporal_cloud,
 )
 mutual_tls = azure.MutualTls("mutual-tls", mutual_tls_args)
 sign_on = None
@@ -89,7 +90,7 @@ outputs = {
     "certificateSigningRequests": mutual_tls.signing_requests,
     "keyVaults": mutual_tls.key_vaults,
     "signOn": sign_on.facts if sign_on else {},
-    "temporalCloud": azure.temporal_cloud(config.temporal_cloud, mutual_tls.closed_bundles),
+    "temporalCloud": mutual_tls.temporal_cloud,
 }
 for name, value in outputs.items():
     pulumi.export(name, value)

@@ -13,7 +13,6 @@ from components.directory import Directory
 from components.key_vault import AUTHORITIES, LEAVES, KeyVault, KeyVaultArgs, VaultPolicy, vault_name, vault_names
 from components.mutual_tls import MutualTls, MutualTlsArgs
 from components.sign_on import SignOn, SignOnArgs, find_principals, require_permissions
-from components.temporal_cloud import temporal_cloud
 
 __all__ = [
     "AUTHORITIES",
@@ -36,7 +35,6 @@ __all__ = [
     "find_authorities",
     "find_principals",
     "require_permissions",
-    "temporal_cloud",
     "vault_name",
     "vault_names",
 ]

@@ -19,7 +19,7 @@ class CertificateArgs:
 
     `issued_by` is the name of the generation that issues, `trusted` those of all that the other side trusts;
     `acknowledged` and `peers` are as in `VaultCertificateArgs`. `readers` may read this one's private key, which is a
-    secret of the vault.
+    secret of the vault. It is issued after `admitted_by`: what is told beforehand of who issues it.
     """
 
     vault: KeyVault
@@ -34,6 +34,7 @@ class CertificateArgs:
     subscription_id: str
     tags: Mapping[str, str]
     provider: pulumi.ProviderResource
+    admitted_by: Sequence[pulumi.Resource]
 
 
 class Certificate(pulumi.ComponentResource):
@@ -57,7 +58,9 @@ class Certificate(pulumi.ComponentResource):
                 peers=args.peers,
                 tags=args.tags,
             ),
-            opts=pulumi.ResourceOptions(parent=self, provider=args.provider, depends_on=args.vault.ready),
+            opts=pulumi.ResourceOptions(
+                parent=self, provider=args.provider, depends_on=[*args.vault.ready, *args.admitted_by]
+            ),
         )
         scope = args.vault.id.apply(lambda vault: f"{vault}/secrets/{args.certificate_name}")
         assign(name, VaultRole.SECRETS_USER, scope, args.readers, args.subscription_id, self)

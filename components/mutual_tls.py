@@ -1,4 +1,8 @@
-"""Everything behind Temporal's mutual TLS: two vaults, the authorities in one, the leaves in the other."""
+"""Everything behind Temporal's mutual TLS: two vaults, the authorities in one, the leaves in the other.
+
+Between the two, namespaces of Temporal Cloud are told of the authorities: nothing is issued to a client that its
+namespace would refuse. So a leaf waits for the namespaces that it may connect to.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from components.brought_along import BroughtAlong
 from components.certificate import Certificate, CertificateArgs
 from components.certificate_authority import Authority, CertificateAuthority, CertificateAuthorityArgs
 from components.key_vault import AUTHORITIES, LEAVES, KeyVault, KeyVaultArgs, VaultPolicy
+from components.temporal_cloud import CloudNamespace, cloud_accesses, temporal_cloud
 from pki import IssuancePolicy, Role, SubjectAlternativeNames
 from provider.resources import ExistingAuthority, VaultCertificate
 
@@ -38,7 +43,7 @@ class MutualTlsArgs:
     """The two vaults' names, by what they are for, which of these are recovered, and what goes into them, by name.
 
     `existing` are the authorities in other vaults, by their generations' names, and `client_authorities` those whose
-    clients the frontend admits under one of its names.
+    clients the frontend admits under one of its names. `cloud_namespaces` are those of Temporal Cloud, by their ids.
     """
 
     vault_names: Mapping[str, str]
@@ -47,6 +52,7 @@ class MutualTlsArgs:
     authorities: Mapping[str, Authority]
     leaves: Mapping[str, Leaf]
     client_authorities: Collection[str]
+    cloud_namespaces: Mapping[str, CloudNamespace]
     existing: Mapping[str, ExistingAuthority] = field(default_factory=dict)
 
 
@@ -54,7 +60,7 @@ class MutualTls(pulumi.ComponentResource):
     """Authorities and leaves; the outputs say what is public of them, and where the rest is.
 
     What is below an authority that waits for its certificate is not declared. `ca_bundles` have what each authority is
-    trusted by, and `closed_bundles` those above it, too.
+    trusted by, and `closed_bundles` those above it, too: Temporal Cloud is given these.
     """
 
     certificates: dict[str, dict[str, Any]]
@@ -62,6 +68,7 @@ class MutualTls(pulumi.ComponentResource):
     ca_bundles: dict[str, pulumi.Output[list[str]]]
     closed_bundles: dict[str, pulumi.Output[list[str]]]
     key_vaults: dict[str, dict[str, pulumi.Output[str]]]
+    temporal_cloud: dict[str, dict[str, Any]]
     leaves_vault: KeyVault
 
     def __init__(self, name: str, args: MutualTlsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -103,6 +110,17 @@ class MutualTls(pulumi.ComponentResource):
             )
         acknowledged = sorted(step for authority in args.authorities.values() for step in authority.acknowledged)
         issuers = {key: authority.issuer for key, authority in authorities.items() if authority.issuer is not None}
+        nobody: pulumi.Output[list[str]] = pulumi.Output.from_input([])
+        self.ca_bundles = dict.fromkeys(args.authorities, nobody) | {
+            key: authority.bundle_pem for key, authority in authorities.items()
+        }
+        self.closed_bundles = dict.fromkeys(args.authorities, nobody) | {
+            key: authority.closed_bundle_pem for key, authority in authorities.items()
+        }
+        namespaces = args.cloud_namespaces
+        children = pulumi.ResourceOptions(parent=self, provider=policy.provider)
+        accesses = cloud_accesses(namespaces, self.closed_bundles, children)
+        self.temporal_cloud = temporal_cloud(namespaces, self.closed_bundles, accesses)
         leaves = {
             key: Certificate(
                 key,
@@ -121,6 +139,7 @@ class MutualTls(pulumi.ComponentResource):
                     subscription_id=policy.subscription_id,
                     tags=policy.tags,
                     provider=policy.provider,
+                    admitted_by=[access for name, access in accesses.items() if key in namespaces[name].certificates],
                 ),
                 pulumi.ResourceOptions(parent=self),
             )
@@ -129,13 +148,6 @@ class MutualTls(pulumi.ComponentResource):
         }
         self.leaves_vault = vaults[LEAVES]
         self.key_vaults = {key: {"name": vault.name, "id": vault.id, "uri": vault.uri} for key, vault in vaults.items()}
-        nobody: pulumi.Output[list[str]] = pulumi.Output.from_input([])
-        self.ca_bundles = dict.fromkeys(args.authorities, nobody) | {
-            key: authority.bundle_pem for key, authority in authorities.items()
-        }
-        self.closed_bundles = dict.fromkeys(args.authorities, nobody) | {
-            key: authority.closed_bundle_pem for key, authority in authorities.items()
-        }
         self.signing_requests = {
             name: request for authority in authorities.values() for name, request in authority.signing_requests.items()
         }
@@ -151,7 +163,12 @@ class MutualTls(pulumi.ComponentResource):
                         else _facts(certificate, args.authorities[key].policy(number), vaults[AUTHORITIES].uri)
                     )
         self.register_outputs(
-            {"certificates": self.certificates, "caBundles": self.ca_bundles, "keyVaults": self.key_vaults}
+            {
+                "certificates": self.certificates,
+                "caBundles": self.ca_bundles,
+                "keyVaults": self.key_vaults,
+                "temporalCloud": self.temporal_cloud,
+            }
         )
 
 

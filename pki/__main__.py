@@ -5,8 +5,10 @@ Exit status: 0 nothing is wrong, 1 something was found, 2 a file could not be op
 
 import json
 import sys
+import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from getpass import GetPassWarning
 from pathlib import Path
 
 import click
@@ -106,9 +108,12 @@ def _opened(file: str, password: bytes | None) -> tuple[Contents, int | None]:
         if password is not None:
             raise _CannotRead(f"{name} is PKCS#12, and does not open with the password given.") from None
         try:
-            asked: str = click.prompt(f"Password of {name}", hide_input=True, err=True)
+            with warnings.catch_warnings():
+                # Where it would be shown, or taken from what is no terminal.
+                warnings.simplefilter("error", GetPassWarning)
+                asked: str = click.prompt(f"Password of {name}", hide_input=True, err=True)
             contents = read(data, file=file, password=asked.encode())
-        except click.Abort:
+        except (click.Abort, GetPassWarning):
             raise _CannotRead(f"{name} is PKCS#12 and needs a password: give it in a --password-file.") from None
         except PasswordNeeded:
             raise _CannotRead(f"{name} is PKCS#12, and does not open with that password.") from None

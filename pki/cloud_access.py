@@ -50,9 +50,14 @@ class CaBundle:
         return bundle
 
     @property
+    def pems(self) -> list[str]:
+        """The certificates, one a text."""
+        return [to_pem(certificate) for certificate in self.certificates]
+
+    @property
     def pem(self) -> str:
         """The certificates one after the other."""
-        return "".join(map(to_pem, self.certificates))
+        return "".join(self.pems)
 
     @property
     def base64(self) -> str:
@@ -69,10 +74,7 @@ class CaBundle:
 
         One a command, because tcld refuses a bundle of which it knows one certificate.
         """
-        return [
-            _accepted_client_ca("add", namespace, "--ca-certificate", _encoded(to_pem(certificate)))
-            for certificate in self.certificates
-        ]
+        return [_accepted_client_ca("add", namespace, "--ca-certificate", _encoded(pem)) for pem in self.pems]
 
 
 def file_commands(namespace: str) -> dict[str, str]:

@@ -17,6 +17,8 @@ from enum import StrEnum
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
+from pydantic import ConfigDict
+from pydantic.alias_generators import to_camel
 
 from pki.policy import IssuancePolicy
 
@@ -113,7 +115,12 @@ class CertificateNames:
 
 @dataclass(frozen=True, kw_only=True)
 class CertificateFilter:
-    """One filter: each field that is given has to match, the others match anything. `faults` says if it may be so."""
+    """One filter: each field that is given has to match, the others match anything. `faults` says if it may be so.
+
+    A pydantic model that holds it reads it from what tcld's file has, and knows no other fields.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
     common_name: str | None = None
     organization: str | None = None
@@ -137,6 +144,10 @@ class CertificateFilter:
     def matches(self, names: CertificateNames) -> bool:
         """Tell whether it lets a certificate in. For a filter without faults."""
         return not self.mismatches(names)
+
+    def __str__(self) -> str:
+        """For messages."""
+        return ", ".join(f"{field} {json.dumps(value, ensure_ascii=False)}" for field, value in self.given.items())
 
 
 def tcld_filters(filters: Iterable[CertificateFilter]) -> dict[str, list[dict[str, str]]]:

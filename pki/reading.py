@@ -7,6 +7,7 @@ private key.
 from __future__ import annotations
 
 import binascii
+import codecs
 import re
 import warnings
 from base64 import b64decode
@@ -24,7 +25,12 @@ from pki.rules import Finding, Place
 
 _CERTIFICATE_LABELS = {b"CERTIFICATE", b"X509 CERTIFICATE"}
 _HARMLESS_LABELS = {b"EC PARAMETERS", b"DH PARAMETERS", b"PUBLIC KEY"}
+_PKCS7_LABELS = {b"PKCS7", b"CMS"}
+_PKCS7 = "is PKCS#7, which Temporal does not read: `openssl pkcs7 -print_certs` makes PEM of it"
+_SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")
+"""The object identifier that PKCS#7 begins with (RFC 2315, 14)."""
 _BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
+_REST_OF_LINE = re.compile(rb"[ \t\r]*(?:\n|\Z)")
 _UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
 
 
@@ -71,6 +77,10 @@ def read(data: bytes, *, file: str = "", password: bytes | None = None) -> Conte
             reader.pem(data)
         elif _is_pkcs12(data):
             reader.pkcs12(data, password)
+        elif _content(data).startswith(_SIGNED_DATA):
+            reader.find(rules.CERTIFICATE_READABLE, _PKCS7)
+        elif data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            reader.find(rules.CERTIFICATE_READABLE, "is text in UTF-16, which Temporal does not read: save it as ASCII")
         elif data[:1] == b"\x30":
             reader.der(data)
         if not (reader.contents.certificates or reader.contents.private_keys or reader.contents.findings):
@@ -88,16 +98,26 @@ class _Reader:
         self.contents.findings.append(Finding(rule=rule, what=what, place=place))
 
     def pem(self, text: bytes) -> None:
-        """Read the blocks of a PEM file; text between them is a comment (RFC 7468, 5.2)."""
+        """Read the blocks of a PEM file; text between them is a comment (RFC 7468, 5.2).
+
+        A block stands on lines of its own: Go's encoding/pem does not see one that does not.
+        """
         begins = [*_BEGIN.finditer(text)]
         for begin, following in zip(begins, [*begins[1:], None], strict=True):
             label = begin[1]
             rest = text[begin.end() : following.start() if following else len(text)]
             body, end, _ = rest.partition(b"-----END " + label + b"-----")
+            ends = begin.end() + len(body)
+            is_seen = _is_line(text, *begin.span()) and _is_line(text, ends, ends + len(end))
             if label.endswith(b"PRIVATE KEY"):
-                self._private_key(begin[0] + body + end, pem=True)
+                self._private_key(begin[0] + body + end if is_seen else b"", pem=True)
             elif label in _CERTIFICATE_LABELS:
                 self._pem_certificate(body if end else None)
+                if end and not is_seen:
+                    what = "has something beside it on its first or last line, where a byte order mark counts, too"
+                    self.find(rules.CERTIFICATE_READABLE, what, self._place)
+            elif label in _PKCS7_LABELS:
+                self.find(rules.CERTIFICATE_READABLE, _PKCS7)
             elif label not in _HARMLESS_LABELS:
                 self.find(rules.CERTIFICATE_READABLE, "holds a block of PEM that is neither certificate nor key")
 
@@ -163,6 +183,11 @@ class _Reader:
 def _known(key: PrivateKeyTypes) -> PrivateKey:
     public_key = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return PrivateKey(public_key=public_key)
+
+
+def _is_line(text: bytes, begin: int, end: int) -> bool:
+    """Tell whether a part of a text is a line of it, whatever blanks follow."""
+    return (not begin or text[begin - 1 : begin] == b"\n") and _REST_OF_LINE.match(text, end) is not None
 
 
 def _length_of(data: bytes) -> int | None:

@@ -8,16 +8,17 @@ exclusive. Source: temporal/api/cloud/namespace/v1/message.proto; "Manage certif
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
+from pydantic import TypeAdapter
 from temporalio.api.cloud.namespace.v1 import CertificateFilterSpec, NamespaceSpec
 
-from pki import load_certificates, to_pem
-from provider.namespace_inputs import CertificateFilter, fingerprint, fingerprint_of
+from pki import CertificateFilter, bundle_findings, held, load_certificates, to_pem
+from pki.filters import faults
+from provider.namespace_inputs import fingerprint, fingerprint_of
 
-MOST_AUTHORITIES: Final = 16
-"""How many certificates a namespace's bundle may hold."""
+_FILTERS = TypeAdapter(tuple[CertificateFilter, ...])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +33,12 @@ class Admitted:
         """Return what inputs ask for, or what a state says that they did: that may have filters alone."""
         return cls(
             authorities={fingerprint_of(pem): pem for pem in inputs["certificateAuthoritiesPem"]},
-            filters=tuple(CertificateFilter.model_validate(each) for each in inputs.get("filters") or ()),
+            filters=_FILTERS.validate_python(inputs.get("filters") or ()),
         )
 
     @classmethod
     def by(cls, spec: NamespaceSpec) -> Admitted:
-        """Return what a specification has. Raises ValueError if its bundle or a filter of it cannot be read."""
+        """Return what a specification has. Raises ValueError if its bundle cannot be read."""
         bundle = spec.mtls_auth.accepted_client_ca.decode("ascii")
         certificates = load_certificates(bundle) if bundle.strip() else []
         filters = (
@@ -102,20 +103,21 @@ def changed(spec: NamespaceSpec, wanted: Admitted, former: Admitted, *, exclusiv
     return result
 
 
-def objection(spec: NamespaceSpec) -> str | None:
-    """Say why a namespace must not become so, or return None."""
-    admitted = Admitted.by(spec)
-    if len(admitted.authorities) > MOST_AUTHORITIES:
-        return (
-            f"it would accept {len(admitted.authorities)} certificate authorities, and Temporal Cloud takes at most "
-            f"{MOST_AUTHORITIES}. Take out those that are no longer needed"
-        )
+def objection(before: NamespaceSpec, after: NamespaceSpec) -> str | None:
+    """Say why a namespace must not become what it would be afterwards, or return None.
+
+    What was wrong before, somebody else's authorities and filters included, was accepted by the service.
+    """
+    admitted = Admitted.by(after)
+    former = _refusals(Admitted.by(before))
+    if refusals := [said for broken, said in _refusals(admitted).items() if broken not in former]:
+        return f"Temporal Cloud would refuse what it would accept then: {' '.join(refusals).removesuffix('.')}"
     if admitted.filters and not admitted.authorities:
         return (
             f"it would have filters and no certificate authority, so that no certificate could match: "
             f"{'; '.join(map(str, admitted.filters))}. Take these filters away first, or keep an authority"
         )
-    if not spec.mtls_auth.enabled and not spec.api_key_auth.enabled:
+    if not after.mtls_auth.enabled and not after.api_key_auth.enabled:
         return (
             "it would be left with no way in: no certificate authority is accepted, and API keys are not either. "
             "Accept another authority first, or API keys: `tcld namespace auth-method set --auth-method "
@@ -137,5 +139,18 @@ def side_effects(before: NamespaceSpec, after: NamespaceSpec, wanted: Admitted) 
     return []
 
 
+def _refusals(admitted: Admitted) -> dict[tuple[object, ...], str]:
+    """Return what Temporal Cloud would refuse of a bundle and its filters: by the rule and whose it is, in words."""
+    certificates = [load_certificates(pem)[0] for pem in admitted.authorities.values()]
+    findings = bundle_findings(held(certificates), filters=bool(admitted.filters)) if certificates else []
+    refusals: dict[tuple[object, ...], str] = {}
+    for finding in findings:
+        whose = (finding.place.subject, finding.place.serial) if finding.place else ()
+        refusals[finding.rule.identifier, *whose] = str(finding)
+    for fault in faults(admitted.filters):
+        refusals[fault.rule, None if fault.index is None else admitted.filters[fault.index]] = str(fault)
+    return refusals
+
+
 def _specified(each: CertificateFilter) -> CertificateFilterSpec:
-    return CertificateFilterSpec(**{name: value for name, value in each.fields.items() if value is not None})
+    return CertificateFilterSpec(**asdict(each))

@@ -71,7 +71,7 @@ class Admitting:
                 goal = changed(found.spec, wanted, former or Admitted(), exclusive=exclusive)
                 if goal == found.spec:
                     return found
-                if reason := objection(goal):
+                if reason := objection(found.spec, goal):
                     raise PluginError(f"{self._what} was left as it is, because {reason}.")
                 effects = side_effects(found.spec, goal, wanted)
             except ValueError as error:

@@ -133,7 +133,7 @@ class NamespaceResource:
             "exclusive": False,
             **old,
             "certificateAuthoritiesPem": list(ours.authorities.values()),
-            "filters": [each.model_dump(by_alias=True, exclude_none=True) for each in ours.filters],
+            "filters": [each.given for each in ours.filters],
         }
         return ReadResponse(
             resource_id=request.resource_id,

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
-from pki import load_certificates, to_pem
+from pki import CertificateFilter, bundle_findings, held, load_certificates, to_pem
+from pki.filters import faults
 from plugin import UNKNOWN, has_unknown
 from provider.inputs import Model
 
@@ -37,32 +38,6 @@ def _one_certificate(pem: str) -> str:
     return pem
 
 
-class CertificateFilter(Model):
-    """What a client's certificate must have: each field that is given must match, without regard to case."""
-
-    common_name: str | None = None
-    organization: str | None = None
-    organizational_unit: str | None = None
-    subject_alternative_name: str | None = None
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        if not any(value and value.strip() for value in self.fields.values()):
-            raise ValueError(
-                "must have at least one field that is not blank: an empty filter is refused by the service"
-            )
-        return self
-
-    @property
-    def fields(self) -> dict[str, str | None]:
-        """The fields, by the service's names."""
-        return {name: getattr(self, name) for name in type(self).model_fields}
-
-    def __str__(self) -> str:
-        """For messages."""
-        return ", ".join(f'{to_camel(name)} "{value}"' for name, value in self.fields.items() if value)
-
-
 class NamespaceAccessInputs(Model):
     """Who may come in to a namespace of Temporal Cloud with a certificate.
 
@@ -70,30 +45,31 @@ class NamespaceAccessInputs(Model):
     """
 
     namespace: Annotated[str, Field(pattern=NAMESPACE_ID, max_length=_LONGEST_NAMESPACE_ID)]
-    certificate_authorities_pem: tuple[Annotated[str, AfterValidator(_one_certificate)], ...]
     filters: tuple[CertificateFilter, ...] = ()
+    certificate_authorities_pem: tuple[Annotated[str, AfterValidator(_one_certificate)], ...]
     exclusive: bool = False
     timeout_seconds: Annotated[int, Field(gt=0)] | None = None
 
-    @field_validator("certificate_authorities_pem")
-    @classmethod
-    def _each_once(cls, given: tuple[str, ...]) -> tuple[str, ...]:
-        if len({fingerprint_of(pem) for pem in given}) != len(given):
-            raise ValueError("must name each certificate once")
-        return given
-
     @field_validator("filters")
     @classmethod
-    def _of_some_authority(
-        cls, given: tuple[CertificateFilter, ...], info: ValidationInfo
-    ) -> tuple[CertificateFilter, ...]:
-        if len(set(given)) != len(given):
-            raise ValueError("must name each filter once: the service refuses duplicates")
-        if given and info.data.get("certificate_authorities_pem") == ():
+    def _are_accepted(cls, given: tuple[CertificateFilter, ...]) -> tuple[CertificateFilter, ...]:
+        if found := faults(given):
+            raise ValueError(" ".join(map(str, found)))
+        return given
+
+    @field_validator("certificate_authorities_pem")
+    @classmethod
+    def _is_accepted(cls, given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        # Filters that are wrong, or not yet known, are filters all the same.
+        has_filters = bool(info.data.get("filters", True))
+        if not given and info.data.get("filters"):
             raise ValueError(
-                "cannot be without a certificate authority: filters choose among the certificates of those that are "
-                "accepted. Name one under certificateAuthoritiesPem, or leave the filters out"
+                "names no certificate authority, and there are filters, which choose among the certificates of those "
+                "that are accepted. Name one, or leave the filters out"
             )
+        certificates = [load_certificates(pem)[0] for pem in given]
+        if given and (findings := bundle_findings(held(certificates), filters=has_filters)):
+            raise ValueError(f"would be refused as a CA bundle: {' '.join(map(str, findings))}")
         return given
 
 

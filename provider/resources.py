@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 
 import pulumi
-from pydantic.alias_generators import to_camel
 
+from pki import CertificateFilter
 from provider import NAME, VERSION
 from provider.inputs import COMPUTED_NAMES
 from provider.namespace_inputs import API_KEY_SETTING
@@ -190,15 +190,6 @@ class VaultSecret(pulumi.CustomResource):
             setattr(self, re.sub("([A-Z])", r"_\1", output).lower(), pulumi.get(self, output))
 
 
-class CertificateFilter(TypedDict, total=False):
-    """What a client's certificate must have: every field that is given, without regard to case."""
-
-    common_name: pulumi.Input[str]
-    organization: pulumi.Input[str]
-    organizational_unit: pulumi.Input[str]
-    subject_alternative_name: pulumi.Input[str]
-
-
 @dataclass(frozen=True, kw_only=True)
 class CloudNamespaceAccessArgs:
     """Who is to come in to the namespace `NAME.ACCOUNT` of Temporal Cloud with a certificate.
@@ -235,7 +226,7 @@ class CloudNamespaceAccess(pulumi.CustomResource):
         properties: dict[str, Any] = {
             "namespace": args.namespace,
             "certificateAuthoritiesPem": authorities if isinstance(authorities, pulumi.Output) else list(authorities),
-            "filters": [{to_camel(key): value for key, value in each.items()} for each in args.filters],
+            "filters": [each.given for each in args.filters],
             "exclusive": args.exclusive,
             "timeoutSeconds": args.timeout_seconds,
             **dict.fromkeys(ACCESS_COMPUTED_NAMES),

@@ -12,7 +12,7 @@ from settings.problems import Location, Problem, listed, quoted
 from settings.resolved import LOCAL_STACK, AuthoritySettings, CertificateSettings, GenerationSettings, Settings
 from settings.rollover_conflicts import rollover_conflicts, unwise_rollover
 from settings.sign_on_conflicts import sign_on_conflicts, unwise_sign_on
-from settings.temporal_cloud_conflicts import temporal_cloud_conflicts
+from settings.temporal_cloud_conflicts import temporal_cloud_conflicts, unwise_temporal_cloud
 from settings.topology_conflicts import is_made_here, topology_conflicts, unwise_topology
 from settings.values import LONGEST_NAME_PART, RESOURCE_GROUP_FIX, encoded_length, resource_group_fault
 from settings.written import DefaultAction, Network
@@ -287,3 +287,4 @@ def unwise(settings: Settings) -> Iterator[Problem]:
     yield from unwise_topology(settings)
     yield from unwise_rollover(settings)
     yield from unwise_sign_on(settings)
+    yield from unwise_temporal_cloud(settings)

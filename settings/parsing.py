@@ -31,6 +31,7 @@ _DIRECTORY_SETTINGS = {
     "useMsi": "use_msi",
 }
 _SIGN_IN_NAMESPACES = ("azure-native", "temporalazure")
+_API_KEY = "temporalazure:temporalCloudApiKey"
 _PROVIDER_NAMESPACES = (*_SIGN_IN_NAMESPACES, "azuread")
 
 
@@ -54,7 +55,8 @@ def _decoded(value: str) -> Any:
 def azure_settings(configuration: Mapping[str, Any]) -> dict[str, str]:
     """Return how to sign in to which Azure, as far as the stack says: `azure-native:`, and `temporalazure:` over it.
 
-    For a configuration that `parse` accepted: then there is no credential and no secret among them.
+    For a configuration that `parse` accepted: then there is no credential and no secret among them but the API key of
+    Temporal Cloud, `temporalCloudApiKey`, if the stack has it.
     """
     settings: dict[str, str] = {}
     for wanted in _SIGN_IN_NAMESPACES:
@@ -83,7 +85,8 @@ def parse(raw: Mapping[str, Any], *, project: str, stack: str, secret_keys: Coll
 
     `raw` is plain data under full keys (`temporal-azure:location`), of any namespace. Keys that are stored as secrets
     (`pulumi.runtime.get_config_secret_keys_env()`) are refused without a look at their values, so that no message can
-    hold one. Raises SettingsError with everything that is wrong.
+    hold one; the API key of Temporal Cloud is refused unless it is one. Raises SettingsError with everything that is
+    wrong.
     """
     raw = json.loads(json.dumps(raw, default=str))  # keys of maps become text, as the engine makes them
     values: dict[str, Any] = {}
@@ -91,7 +94,9 @@ def parse(raw: Mapping[str, Any], *, project: str, stack: str, secret_keys: Coll
     broken: set[Location] = set()
     for key, value in raw.items():
         namespace, _, name = key.partition(":")
-        if namespace != project:
+        if namespace in (project, *_PROVIDER_NAMESPACES) and _looks_like(name, _API_KEY):
+            problems += _api_key(key, value, is_secret=key in secret_keys)
+        elif namespace != project:
             problems += _foreign(namespace, name, project, is_secret=key in secret_keys)
         elif key in secret_keys and name in SCHEMA["properties"]:
             problems.append(_secret(name))
@@ -162,6 +167,28 @@ def _secret(key: str) -> Problem:
         "No setting is one: its value would stand in the clear in Azure and in the stack's state.",
         "Set it again without --secret.",
     )
+
+
+def _looks_like(name: str, key: str) -> bool:
+    """Tell whether a name is that of a key, or was meant to be."""
+    wanted = key.partition(":")[2].lower()
+    return bool(difflib.get_close_matches(name.lower(), [wanted], cutoff=0.85))
+
+
+def _api_key(key: str, value: Any, *, is_secret: bool) -> Iterator[Problem]:
+    """Find what is wrong with the API key of Temporal Cloud, but for its value, which is not looked at."""
+    fix = f"Remove it (pulumi config rm {key}), and set it anew: pulumi config set --secret {_API_KEY}."
+    if not is_secret and value != "":
+        yield Problem(
+            (key,),
+            "is stored in the clear",
+            "Whoever reads the stack's file could let anybody in to your namespaces of Temporal Cloud.",
+            f"{fix} If others can have seen the file, disable this key in Temporal Cloud and set another one.",
+        )
+    elif key != _API_KEY:
+        yield Problem((key,), f"is not {_API_KEY}", "It would have no effect.", fix)
+    elif not isinstance(value, str):
+        yield Problem((key,), "is a map or a list", "No API key looks like that.", fix)
 
 
 def _foreign(namespace: str, name: str, project: str, *, is_secret: bool) -> Iterator[Problem]:

@@ -174,7 +174,8 @@ class CertificateSettings:
 class CloudNamespaceSettings:
     """A namespace in Temporal Cloud: `authorities` are trusted there, `certificates` may connect to it.
 
-    Both are keys of `Settings`. With `shared`, other certificates may match the filters.
+    Both are keys of `Settings`. With `shared`, other certificates may match the filters. With `apply`, `up` itself
+    sets what it trusts, and takes away with `exclusive` what somebody else added.
     """
 
     name: str
@@ -182,6 +183,9 @@ class CloudNamespaceSettings:
     certificates: tuple[str, ...]
     filters: tuple[CertificateFilter, ...]
     shared: bool
+    apply: bool
+    exclusive: bool
+    timeout_seconds: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -495,6 +499,9 @@ def _cloud_namespace(
         certificates=written.certificates,
         filters=tuple(entry.certificate_filter for entry in written.filters) or tuple(dict.fromkeys(by_name)),
         shared=written.shared,
+        apply=written.apply,
+        exclusive=written.exclusive,
+        timeout_seconds=written.timeout_seconds,
     )
 
 

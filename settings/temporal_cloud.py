@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import AfterValidator, StrictBool, model_validator
+from pydantic import AfterValidator, StrictBool, StrictInt, model_validator
 
 from pki import CertificateFilter
 from pki.filters import MOST_FILTERS, FilterFault, filter_faults, list_faults, value_fault
@@ -101,6 +101,23 @@ class WrittenCloudNamespace(Model):
         False,
         "Whether certificates that are not its own may match its filters.",
         "Strangers could connect to the namespace, or the program would stop you from letting them.",
+    )
+    apply: StrictBool = setting(
+        False,
+        "Whether `up` itself sets its CA bundle and filters. Turned off again, what `up` set is taken away.",
+        "Its clients would be let in, or shut out, against your will.",
+    )
+    exclusive: StrictBool = setting(
+        False,
+        "With `apply`: whether CA certificates and filters that somebody else added are taken away.",
+        "Somebody else's clients would be shut out, or stay let in, against your will.",
+    )
+    timeout_seconds: StrictInt | None = setting(
+        None,
+        "With `apply`: how long Temporal Cloud may take for a change.",
+        "`up` would give up too early, or too late.",
+        derived="`600`",
+        ge=1,
     )
 
 

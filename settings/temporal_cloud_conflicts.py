@@ -15,6 +15,7 @@ from pki.cloud_access import LARGEST_BUNDLE, MOST_AUTHORITIES
 from pki.filters import faults
 from settings.problems import Location, Problem, listed, quoted
 from settings.resolved import (
+    LOCAL_STACK,
     AuthoritySettings,
     CertificateSettings,
     CloudNamespaceSettings,
@@ -38,6 +39,26 @@ def temporal_cloud_conflicts(settings: Settings) -> Iterator[Problem]:
         yield from _own(namespace, settings)
         if not namespace.shared:
             yield from _strangers(namespace, settings)
+
+
+def unwise_temporal_cloud(settings: Settings) -> Iterator[Problem]:
+    """Find what deserves a warning."""
+    for namespace in settings.temporal_cloud.values():
+        if namespace.apply and settings.stack == LOCAL_STACK:
+            yield Problem(
+                _here(namespace, "apply"),
+                f"is true in the stack {LOCAL_STACK}",
+                "The namespace would let in whoever reads the keys of its authorities, which lie on this machine.",
+                "Leave it out, and use it in a stack on Azure.",
+            )
+        given = {"exclusive": namespace.exclusive, "timeoutSeconds": namespace.timeout_seconds}
+        for name in (name for name, value in given.items() if value and not namespace.apply):
+            yield Problem(
+                _here(namespace, name),
+                f"is {json.dumps(given[name])}, and apply is not",
+                "It has no effect: nothing is set in Temporal Cloud.",
+                "Set apply: true, or leave it out.",
+            )
 
 
 def _here(namespace: CloudNamespaceSettings, *steps: str) -> Location:

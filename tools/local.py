@@ -1,7 +1,7 @@
 """The environment of a local stack: its engine, its backend, and the local Azure that the program takes for Azure.
 
 Everything hangs on one folder, `.local` in the work tree or a test's own, so any number of local stacks run at a time.
-What the caller's shell says about Azure or Pulumi is left out: a local stack never meets a real account.
+What the caller's shell says about Azure, Pulumi or Temporal Cloud is left out: a local stack meets no real account.
 """
 
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 from localazure.client import LocalAzure
 from tools.toolchain import Toolchain
 
-_CALLERS_OWN = ("ARM_", "AZURE_", "PULUMI_", "IDENTITY_", "MSI_")
+_CALLERS_OWN = ("ARM_", "AZURE_", "PULUMI_", "IDENTITY_", "MSI_", "TEMPORAL_CLOUD_")
 _LOOPBACK = "127.0.0.1,localhost"
 
 

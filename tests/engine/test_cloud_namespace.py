@@ -37,6 +37,7 @@ PROGRAM = """
 
     import pulumi
 
+    from pki import CertificateFilter
     from provider.resources import CloudNamespaceAccess, CloudNamespaceAccessArgs, KeyVaultProvider
 
     config = pulumi.Config()
@@ -51,7 +52,7 @@ PROGRAM = """
         CloudNamespaceAccessArgs(
             namespace=config.require("namespace"),
             certificate_authorities_pem=config.require_object("authorities"),
-            filters=config.get_object("filters") or [],
+            filters=[CertificateFilter(**each) for each in config.get_object("filters") or []],
             exclusive=config.get_bool("exclusive") or False,
             timeout_seconds=config.get_int("timeout"),
         ),
@@ -645,7 +646,7 @@ def test_filters_need_an_authority(stack: CloudStack) -> None:
     stack.set(authorities=[], filters=[BY_NAME])
     said = stack.run("preview").refused().said_of(ACCESS)
     assert "filters" in said
-    assert "cannot be without a certificate authority" in said
+    assert "names no certificate authority, and there are filters" in said
     assert stack.service.calls == []
 
     stack.set(authorities=[OURS], filters=None)
@@ -669,7 +670,8 @@ def test_more_than_the_service_takes_is_refused(stack: CloudStack) -> None:
         spec.mtls_auth.accepted_client_ca = many.encode()
 
     stack.service.change(stack.namespace, fill)
-    assert "it would accept 17 certificate authorities" in stack.run("up").refused().said_of(ACCESS)
+    said = stack.run("up").refused().said_of(ACCESS)
+    assert "Temporal Cloud would refuse what it would accept then: it holds 17 certificates [bundle-count]." in said
     assert stack.service.called(UPDATE) == []
 
 

@@ -1,6 +1,6 @@
 """Preview writes nothing and says what `up` then does; the second `up` changes nothing, whoever runs it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from localazure.client import LocalAzure
+from tests.engine.cloudservice import CloudService
 from tests.engine.stacks import ProgramStack, Run, Watch
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("idempotence")]
@@ -67,6 +68,7 @@ def everything(azure: LocalAzure) -> dict[str, Any]:
                 "orders": [{"id": "22222222-0000-4000-8000-000000000000", "kind": "ServicePrincipal"}],
             }
         },
+        "temporalCloud": {"namespaces": {"payments.a1b2c": {"certificates": ["orders"], "apply": True}}},
         "authorization": None,
         "signOn": {
             "roles": {"default:write": [{"group": GROUP}]},
@@ -87,9 +89,17 @@ class Beginning:
 
 
 @pytest.fixture(scope="module")
-def beginning(new_stack: Callable[[], ProgramStack], azure: LocalAzure) -> Beginning:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudService]:
+    with CloudService(tmp_path_factory.mktemp("cloud"), api_key="of-temporal-cloud") as service:
+        service.create("payments.a1b2c", api_keys=True)
+        yield service
+
+
+@pytest.fixture(scope="module")
+def beginning(new_stack: Callable[[], ProgramStack], azure: LocalAzure, service: CloudService) -> Beginning:
     stack = new_stack()
-    stack.set(**everything(azure))
+    stack.set(**everything(azure), elsewhere={"temporalazure:temporalCloudAddress": service.address})
+    stack.variables["TEMPORAL_CLOUD_API_KEY"] = service.api_key
     watch = Watch(azure)
     preview = stack.run("preview", identity="nobody").check()
     asked, writes = watch.requests(), watch.writes()

@@ -11,6 +11,7 @@ import pulumi
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pulumi.runtime.mocks import MockResourceArgs
 
 from components import (
     AUTHORITIES,
@@ -27,9 +28,9 @@ from components import (
     vault_names,
 )
 from components.access import VaultRole, assign
-from pki import IssuancePolicy, Role
+from pki import CertificateFilter, IssuancePolicy, Role, to_pem
 from provider.resources import KeyVaultProvider
-from tests.certificates import authority_policy, leaf_policy
+from tests.certificates import authority_policy, issue, leaf_policy
 from tests.unit.declared import GROUP_ID, SUBSCRIPTION, TENANT, VERSION, Azure, Declared, Registered, declare
 
 SUBNET = f"{GROUP_ID}/providers/Microsoft.Network/virtualNetworks/net/subnets/vaults"
@@ -110,6 +111,26 @@ LEAF_SETTINGS = {
 }
 
 
+@dataclass(frozen=True)
+class CloudNamespace:
+    certificates: tuple[str, ...]
+    apply: bool
+    exclusive: bool = False
+    timeout_seconds: int | None = None
+    authorities: tuple[str, ...] = ("clients",)
+    filters: tuple[CertificateFilter, ...] = (CertificateFilter(common_name="orders", organization="Contoso"),)
+
+
+class RealCertificates(Azure):
+    """What is issued is a certificate: a bundle for Temporal Cloud is made of nothing else."""
+
+    def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        identifier, state = super().new_resource(args)
+        if "certificatePem" in state:
+            state |= {"certificatePem": to_pem(issue(authority_policy(args.name)).certificate)}
+        return identifier, state
+
+
 def _policy(provider: pulumi.ProviderResource, access: Access, protection: Protection | None) -> VaultPolicy:
     return VaultPolicy(
         resource_group_name="temporal",
@@ -156,6 +177,7 @@ def mutual_tls(
     manage: bool = True,
     recovered: Sequence[str] = (),
     protection: Protection | None = None,
+    cloud_namespaces: Mapping[str, CloudNamespace] | None = None,
 ) -> Declared:
     """Declare everything."""
     access = Access(deployers, {EVERY_LEAF: (CALLER,)} if readers is None else readers, manage)
@@ -170,15 +192,17 @@ def mutual_tls(
                 authorities=AUTHORITY_SETTINGS,
                 leaves=LEAF_SETTINGS,
                 client_authorities=("clients",),
+                cloud_namespaces=cloud_namespaces or {},
             ),
         )
         return {
             "certificates": declared.certificates,
             "caBundles": declared.ca_bundles,
             "keyVaults": declared.key_vaults,
+            "temporalCloud": declared.temporal_cloud,
         }
 
-    return declare(program)
+    return declare(program, RealCertificates() if cloud_namespaces else None)
 
 
 @cache
@@ -733,6 +757,36 @@ def test_a_bundle_has_every_trusted_generation_the_signing_one_first() -> None:
         "internode": ["certificate of internode-1\n"],
         "clients": ["certificate of clients-2\n", "certificate of clients-1\n"],
     }
+
+
+def test_a_namespace_of_temporal_cloud_is_set_up_before_who_connects_to_it_gets_a_certificate() -> None:
+    """A worker has a certificate of a generation that its namespace does not know yet, and is refused."""
+    declared = mutual_tls(
+        cloud_namespaces={
+            "payments.a1b2c": CloudNamespace(("orders",), apply=True, exclusive=True, timeout_seconds=60),
+            "shop.a1b2c": CloudNamespace(("ui",), apply=False),
+        }
+    )
+    access = declared.one("temporalazure:cloud:NamespaceAccess")
+    output = declared.outputs["temporalCloud"]
+
+    assert access.name == "payments.a1b2c"
+    assert access.parent == declared.one("temporal-azure:components:MutualTls").urn
+    assert access.provider.rpartition("::")[0] == declared.one("pulumi:providers:temporalazure").urn
+    assert access.inputs == {
+        "namespace": "payments.a1b2c",
+        "certificateAuthoritiesPem": declared.outputs["caBundles"]["clients"],
+        "filters": [{"commonName": "orders", "organization": "Contoso"}],
+        "exclusive": True,
+        "timeoutSeconds": 60,
+    }
+    assert output["payments.a1b2c"]["caBundlePem"] == "".join(access.inputs["certificateAuthoritiesPem"])
+    assert output["payments.a1b2c"]["filters"] == {"filters": access.inputs["filters"]}
+    assert {name: facts["applied"] for name, facts in output.items()} == {"payments.a1b2c": True, "shop.a1b2c": False}
+    authorities = {item.urn for item in _certificates(declared, "CertificateAuthority") if "clients" in item.name}
+    assert access.dependencies == authorities
+    waiting = {leaf.name for leaf in _certificates(declared, "Certificate") if access.urn in leaf.dependencies}
+    assert waiting == {"orders"}
 
 
 def test_outputs_tell_the_vaults() -> None:

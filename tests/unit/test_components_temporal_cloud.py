@@ -1,13 +1,13 @@
 """The output `temporalCloud`: what is known before certificates are, what follows from them, and nothing secret."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pulumi
 import pytest
 
-from components import temporal_cloud
+from components.temporal_cloud import cloud_accesses, temporal_cloud
 from pki import CaBundle, CertificateFilter, file_commands, to_pem
 from tests.certificates import authority_policy, issue
 from tests.unit.declared import declare
@@ -20,6 +20,10 @@ OF_CERTIFICATES = ("caBundlePem", "caBundleBase64", "fingerprints")
 class Namespace:
     authorities: tuple[str, ...]
     filters: tuple[CertificateFilter, ...]
+    certificates: tuple[str, ...] = ()
+    apply: bool = False
+    exclusive: bool = False
+    timeout_seconds: int | None = None
 
 
 NAMESPACES = {
@@ -35,11 +39,15 @@ def bundles() -> dict[str, list[str]]:
     return {"clients": [pems["clients 2"], pems["clients 1"]], "shop": [pems["shop 1"]]}
 
 
+def outputs_of(bundles: Mapping[str, list[str]]) -> dict[str, pulumi.Output[list[str]]]:
+    return {name: pulumi.Output.from_input(pems) for name, pems in bundles.items()}
+
+
 def declared(bundles: Mapping[str, list[str]]) -> Any:
     """The output, resolved, for a stack whose certificates exist."""
 
     def program() -> Any:
-        return temporal_cloud(NAMESPACES, {name: pulumi.Output.from_input(pems) for name, pems in bundles.items()})
+        return temporal_cloud(NAMESPACES, outputs_of(bundles), {})
 
     found = declare(program)
     assert found.resources == (), "it is an output, and no resource"
@@ -58,6 +66,8 @@ def test_each_namespace_has_its_authorities_filters_and_commands(bundles: dict[s
             "caBundleBase64": bundle.base64,
             "fingerprints": bundle.fingerprints,
             "filters": {"filters": [dict(entry.given) for entry in NAMESPACES[name].filters]},
+            "applied": False,
+            "unmanaged": [],
             "commands": {**file_commands(name), "addCa": bundle.add_commands(name)},
         }
         assert "PRIVATE" not in repr(found[name])
@@ -65,7 +75,7 @@ def test_each_namespace_has_its_authorities_filters_and_commands(bundles: dict[s
 
 def test_a_stack_without_temporal_cloud_has_nothing_to_tell() -> None:
     """An output of a form of its own, which those who read it have to know."""
-    assert temporal_cloud({}, {}) == {}
+    assert temporal_cloud({}, {}, {}) == {}
 
 
 def test_only_what_comes_from_certificates_is_unknown_before_them() -> None:
@@ -74,7 +84,7 @@ def test_only_what_comes_from_certificates_is_unknown_before_them() -> None:
     def program() -> Any:
         unsettled: Any = pulumi.UNKNOWN
         unknown: pulumi.Output[list[str]] = pulumi.Output.from_input(unsettled)
-        output = temporal_cloud(NAMESPACES, {"clients": unknown, "shop": unknown})[PAYMENTS]
+        output = temporal_cloud(NAMESPACES, {"clients": unknown, "shop": unknown}, {})[PAYMENTS]
         known = {key: value.is_known() for key, value in output.items() if isinstance(value, pulumi.Output)}
         add = output["commands"]["addCa"]
         assert not isinstance(output["filters"], pulumi.Output)
@@ -88,7 +98,7 @@ def test_nothing_is_secret(bundles: dict[str, list[str]]) -> None:
     """`pulumi stack output` hides what is public, and the commands in the documentation write [secret] into files."""
 
     def program() -> Any:
-        output = temporal_cloud(NAMESPACES, {name: pulumi.Output.from_input(pems) for name, pems in bundles.items()})
+        output = temporal_cloud(NAMESPACES, outputs_of(bundles), {})
         values = (*(output[PAYMENTS][key] for key in OF_CERTIFICATES), output[PAYMENTS]["commands"]["addCa"])
         return pulumi.Output.all(*(value.is_secret() for value in values))
 
@@ -102,3 +112,23 @@ def test_a_root_that_authorities_have_in_common_is_there_once(bundles: dict[str,
 
     assert found[SHOP]["caBundlePem"].count(root) == 1
     assert found[SHOP]["caBundlePem"] == "".join([*bundles["shop"], root, *bundles["clients"]])
+
+
+def test_only_what_is_to_be_applied_is_a_resource(bundles: dict[str, list[str]]) -> None:
+    """`up` changes a namespace that nobody asked it to change, or none of those that it was asked to."""
+    namespaces = {**NAMESPACES, SHOP: replace(NAMESPACES[SHOP], apply=True)}
+
+    def program() -> Any:
+        accesses = cloud_accesses(namespaces, outputs_of(bundles), pulumi.ResourceOptions())
+        return temporal_cloud(namespaces, outputs_of(bundles), accesses)
+
+    found = declare(program)
+    [access] = found.resources
+    assert (access.type, access.name) == ("temporalazure:cloud:NamespaceAccess", SHOP)
+    assert access.inputs == {
+        "namespace": SHOP,
+        "certificateAuthoritiesPem": [*bundles["shop"], *bundles["clients"]],
+        "filters": [{"organizationalUnit": "Shop*"}],
+        "exclusive": False,
+    }
+    assert {name: facts["applied"] for name, facts in found.outputs.items()} == {PAYMENTS: False, SHOP: True}

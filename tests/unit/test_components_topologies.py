@@ -34,6 +34,7 @@ def tree(**authorities: Authority) -> Declared:
                 existing=find_authorities(authorities, _options(provider)),
                 leaves=leaves,
                 client_authorities=(clients,),
+                cloud_namespaces={},
             ),
         )
         return {

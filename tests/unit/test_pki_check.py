@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     KeySerializationEncryption,
     NoEncryption,
     PrivateFormat,
+    pkcs7,
     pkcs12,
 )
 
@@ -127,6 +128,58 @@ def found(*arguments: str, given: bytes | None = None) -> dict[str, list[str]]:
 def test_each_format_is_read_and_judged(arguments: list[str], rules: list[str]) -> None:
     """Certificates come in whatever format their maker's tool writes."""
     assert sorted(found(*arguments)[arguments[0]]) == rules
+
+
+_PEM, _KEY = pem([LEAF, INTERMEDIATE]), private_pem(key("leaf"))
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        _PEM.replace(b"\n", b"\r\n"),
+        _PEM.replace(b"\n", b" \t\n"),
+        _PEM.rstrip(),
+        b"# by hand\n" + _PEM + b"\0\0",
+        b"Bag Attributes\n    friendlyName: orders\n" + _PEM,
+        pem([LEAF]).replace(b"\n", b"\r\n") + pem([INTERMEDIATE]),
+        _KEY + _PEM,
+    ],
+)
+def test_lines_may_end_as_they_do(seen: bytes) -> None:
+    """A file from Windows is refused that every Temporal reads."""
+    assert found("-", given=seen) == {"-": []}
+
+
+@pytest.mark.parametrize(
+    ("unseen", "rules"),
+    [
+        (b"\xef\xbb\xbf" + _PEM, ["certificate-readable"]),
+        (_PEM.replace(b"\n", b"\r"), ["certificate-readable"] * 2),
+        (pem([LEAF]).replace(b"\n", b""), ["certificate-readable"]),
+        (pem([LEAF]).rstrip() + b";\n" + pem([INTERMEDIATE]), ["certificate-readable"]),
+        (b"  " + _PEM.replace(b"\n-----BEGIN", b"\n  -----BEGIN"), ["certificate-readable"] * 2),
+        (_PEM + b"  " + _KEY, ["key-matches"]),
+    ],
+)
+def test_a_block_that_go_does_not_see_is_found(unseen: bytes, rules: list[str]) -> None:
+    """A file is called sound, and the server starts without a certificate of it. Tried with Go's encoding/pem."""
+    assert found("-", given=unseen) == {"-": rules}
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (pkcs7.serialize_certificates([LEAF], Encoding.DER), "is PKCS#7, which Temporal does not read"),
+        (pkcs7.serialize_certificates([LEAF], Encoding.PEM), "is PKCS#7, which Temporal does not read"),
+        (_PEM.decode().encode("utf-16"), "is text in UTF-16, which Temporal does not read"),
+    ],
+)
+def test_what_temporal_does_not_read_is_called_by_its_name(data: bytes, what: str) -> None:
+    """Somebody exports the same file again and again."""
+    answer = json.loads(check("-", "--json", given=data).stdout)
+    [finding] = answer["files"][0]["findings"]
+    assert finding["rule"] == "certificate-readable"
+    assert finding["what"].startswith(what)
 
 
 @pytest.mark.usefixtures("folder")
@@ -290,6 +343,23 @@ def test_it_starts_as_a_module(folder: Path) -> None:
     )
     assert (run.returncode, run.stderr) == (0, "")
     assert "checked as a CA bundle" in run.stdout
+
+
+def test_a_password_is_asked_of_a_terminal_alone(folder: Path) -> None:
+    """It would be shown in a pipeline's log, or be the first line of a file that was meant as a certificate."""
+    command = [sys.executable, "-m", "pki", "check", str(folder / "client.p12")]
+    answer = subprocess.run(
+        command,
+        cwd=Path(__file__).parents[2],
+        input=f"{PASSWORD.decode()}\n",
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,
+    )
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert answer.stderr.endswith("is PKCS#12 and needs a password: give it in a --password-file.\n")
+    assert "Warning" not in answer.stderr
 
 
 def test_a_version_1_root_is_taken_for_a_bundle(folder: Path) -> None:

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from temporalio.api.cloud.namespace.v1 import CertificateFilterSpec, NamespaceSpec
 
-from pki import load_certificates, to_pem
+from pki import CertificateFilter, load_certificates, to_pem
 from provider.admission import Admitted, changed, objection, side_effects
-from provider.namespace_inputs import CertificateFilter, fingerprint
-from tests.certificates import authority_policy, issue
+from provider.namespace_inputs import fingerprint
+from tests.certificates import authority_policy, issue, leaf_policy
 
 CERTIFICATES = [issue(authority_policy(f"clients {number}")).certificate for number in range(5)]
 PEMS = [to_pem(certificate) for certificate in CERTIFICATES]
@@ -115,7 +115,7 @@ def test_what_cannot_be_read_is_not_written_over() -> None:
 )
 def test_what_must_not_be_is_named(found: Admitted, options: dict[str, bool], reason: str | None) -> None:
     """Everybody would be locked out, and nobody could undo it with a certificate."""
-    said = objection(spec_of(found, **options))
+    said = objection(spec_of(admitted([0])), spec_of(found, **options))
     if reason is None:
         assert said is None
     else:
@@ -128,7 +128,31 @@ def test_a_bundle_has_a_limit(count: int, refused: bool) -> None:
     many = [to_pem(issue(authority_policy(f"many {number}")).certificate) for number in range(count)]
     spec = spec_of(admitted([0]))
     spec.mtls_auth.accepted_client_ca = "".join(many).encode()
-    assert (objection(spec) is not None) is refused
+    said = objection(spec_of(admitted([0])), spec)
+    assert ("it holds 17 certificates [bundle-count]" in (said or "")) is refused
+    assert (said is not None) is refused
+
+
+@pytest.mark.parametrize(("count", "refused"), [(25, False), (26, True)])
+def test_filters_have_a_limit(count: int, refused: bool) -> None:
+    """Somebody else's filters count, too, and check sees ours alone."""
+    many = tuple(CertificateFilter(common_name=f"many-{number}") for number in range(count))
+    spec = changed(spec_of(admitted([0], [])), Admitted(filters=many), Admitted(), exclusive=False)
+    said = objection(spec_of(admitted([0])), spec)
+    assert ("filters: there are 26." in (said or "")) is refused
+    assert (said is not None) is refused
+
+
+def test_what_was_wrong_before_is_not_in_the_way() -> None:
+    """One certificate of somebody else's that Temporal Cloud took once would stop every change of ours."""
+    theirs = to_pem(issue(leaf_policy("theirs"), issue(authority_policy("nobody's"))).certificate)
+    before, after = spec_of(admitted([0, 1])), spec_of(admitted([1, 2]))
+    for spec in (before, after):
+        spec.mtls_auth.accepted_client_ca += theirs.encode()
+    assert objection(before, after) is None
+    said = objection(spec_of(admitted([0])), after)
+    assert said is not None
+    assert re.search(r"certificate 3 \(CN=theirs.* was issued by CN=nobody's.* \[bundle-closed\]", said)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import certifi
 import pytest
 from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.provider.experimental.provider import (
@@ -32,7 +33,7 @@ from temporalio.api.cloud.operation.v1 import AsyncOperation
 from temporalio.api.cloud.resource.v1 import ResourceState
 from temporalio.service import RPCError, RPCStatusCode
 
-from pki import to_pem
+from pki import rules, to_pem
 from plugin import UNKNOWN, PluginError, plain, property_values
 from provider.namespace_inputs import COMPUTED_NAMES, fingerprint_of
 from provider.plugin import KeyVaultProvider
@@ -47,6 +48,11 @@ OURS, NEXT, THEIRS = (
     to_pem(each.certificate)
     for each in (AUTHORITY, issue(authority_policy("clients 2")), issue(authority_policy("somebody else's")))
 )
+_END = "-----END CERTIFICATE-----"
+_ABOVE = issue(authority_policy("root", path_length=1))
+_BELOW = issue(authority_policy("below"), _ABOVE)
+ROOT, BELOW, LEAF = (to_pem(each.certificate) for each in (_ABOVE, _BELOW, issue(leaf_policy("leaf"), _BELOW)))
+PUBLIC = f"{certifi.contents().partition(_END)[0]}{_END}\n"
 BY_NAME, BY_UNIT = {"commonName": "orders-*"}, {"organizationalUnit": "Payments", "organization": "Contoso"}
 
 INPUTS: dict[str, Any] = {
@@ -291,11 +297,16 @@ async def test_what_is_unknown_passes(provider: KeyVaultProvider, unknown: dict[
         ("certificateAuthoritiesPem[0]", {"certificateAuthoritiesPem": ["clients"]}),
         ("certificateAuthoritiesPem[1]", {"certificateAuthoritiesPem": [OURS, NEXT + THEIRS]}),
         ("certificateAuthoritiesPem", {"certificateAuthoritiesPem": [OURS, OURS]}),
-        ("filters[0]", {"filters": [{}]}),
-        ("filters[0]", {"filters": [{"commonName": " "}]}),
+        ("certificateAuthoritiesPem", {"certificateAuthoritiesPem": []}),
+        ("certificateAuthoritiesPem", {"certificateAuthoritiesPem": [BELOW]}),
+        ("certificateAuthoritiesPem", {"certificateAuthoritiesPem": [OURS, LEAF]}),
+        ("filters", {"filters": [{}]}),
+        ("filters", {"filters": [{"commonName": " "}]}),
+        ("filters", {"filters": [{"commonName": "or*ders"}]}),
+        ("filters", {"filters": [{"commonName": f"orders-{number}"} for number in range(26)]}),
         ("filters[0].country", {"filters": [{"commonName": "x", "country": "DE"}]}),
+        ("filters[0].commonName", {"filters": [{"commonName": 7}]}),
         ("filters", {"filters": [BY_NAME, dict(BY_NAME)]}),
-        ("filters", {"certificateAuthoritiesPem": []}),
         ("timeoutSeconds", {"timeoutSeconds": 0}),
         ("account", {"account": "a1b2c"}),
     ],
@@ -307,6 +318,38 @@ async def test_what_the_service_would_refuse_is_refused(
     [failure] = (await check(provider, INPUTS | wrong)).failures or []
     assert failure.property == property_
     assert failure.reason
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"certificateAuthoritiesPem": [BELOW]}, f"{rules.BUNDLE_CLOSED.consequence} {rules.BUNDLE_CLOSED.fix}"),
+        ({"certificateAuthoritiesPem": [OURS, LEAF]}, f"[{rules.AUTHORITY.identifier}]. {rules.AUTHORITY.consequence}"),
+        ({"certificateAuthoritiesPem": [PUBLIC], "filters": []}, rules.WELL_KNOWN_AUTHORITY.consequence),
+        ({"filters": [{"commonName": "or*ders"}]}, 'filters[0].commonName: "or*ders" has a wildcard inside.'),
+        ({"filters": [BY_UNIT, dict(BY_UNIT)]}, "filters[1]: is equal to filters[0]."),
+    ],
+)
+async def test_a_refusal_is_in_the_words_of_the_rules(
+    provider: KeyVaultProvider, wrong: dict[str, Any], said: str
+) -> None:
+    """Two rules for one thing would say two things of it, and one day mean two."""
+    [failure] = (await check(provider, INPUTS | wrong)).failures or []
+    assert said in failure.reason
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        {"certificateAuthoritiesPem": [BELOW, ROOT]},
+        {"certificateAuthoritiesPem": [PUBLIC]},
+        {"certificateAuthoritiesPem": [PUBLIC], "filters": UNKNOWN},
+        {"certificateAuthoritiesPem": [], "filters": []},
+    ],
+)
+async def test_what_the_service_takes_is_taken(provider: KeyVaultProvider, right: dict[str, Any]) -> None:
+    """Filters make a public authority right, a root makes what it issued, and nobody need be admitted."""
+    assert (await check(provider, INPUTS | right)).failures == []
 
 
 # Diff and previews
@@ -655,12 +698,6 @@ async def test_a_delete_takes_away_its_own(provider: KeyVaultProvider, service: 
 
 
 # The certificates and the key
-
-
-async def test_a_leaf_is_taken_for_what_it_is(provider: KeyVaultProvider) -> None:
-    """Whether a certificate is an authority is for `pki` to say; here it is one certificate."""
-    leaf = to_pem(issue(leaf_policy(), AUTHORITY).certificate)
-    assert (await check(provider, INPUTS | {"certificateAuthoritiesPem": [leaf]})).failures == []
 
 
 async def test_the_settings_are_taken_when_the_provider_is_configured(

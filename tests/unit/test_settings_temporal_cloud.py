@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pki import CertificateFilter, CertificateNames
 from pki.filters import faults
-from settings import CloudNamespaceSettings
+from settings import CloudNamespaceSettings, azure_settings
 from tests.unit.configured import parsed, paths, refusal
 
 PAYMENTS, SHOP = "payments.a1b2c", "shop.a1b2c"
@@ -100,6 +100,22 @@ WRONG: dict[str, tuple[Written, Written, str, str, str, str]] = {
         "not the id",
         "no CA bundle",
         "lower case",
+    ),
+    "apply in quotes": (
+        payments(apply="yes"),
+        payments(apply=True),
+        f"{AT_PAYMENTS}.apply",
+        'is the text "yes"',
+        "against your will",
+        "Use true or false",
+    ),
+    "no time at all": (
+        payments(apply=True, timeoutSeconds=0),
+        payments(apply=True, timeoutSeconds=1),
+        f"{AT_PAYMENTS}.timeoutSeconds",
+        "is 0, less than 1",
+        "give up too early",
+        "1 or more",
     ),
     "namespace's address": (
         cloud({f"{PAYMENTS}.tmprl.cloud:7233": {"certificates": ["orders"]}}),
@@ -594,6 +610,9 @@ def test_a_namespace_trusts_who_issues_for_it_and_admits_its_certificates_by_nam
             CertificateFilter(common_name="cli", organization="temporal-azure"),
         ),
         shared=False,
+        apply=False,
+        exclusive=False,
+        timeout_seconds=None,
     )
 
 
@@ -610,6 +629,74 @@ def test_what_is_given_replaces_the_default() -> None:
 
     assert found.filters == (CertificateFilter(subject_alternative_name="ORDERS.*"),)
     assert found.authorities == ("clients",)
+
+
+def test_what_up_itself_is_to_set_is_taken_as_written() -> None:
+    found = settled(payments(apply=True, exclusive=True, timeoutSeconds=60))
+
+    assert (found.apply, found.exclusive, found.timeout_seconds) == (True, True, 60)
+    assert parsed(payments(apply=True, exclusive=True, timeoutSeconds=60)).warnings == parsed(payments()).warnings
+
+
+@pytest.mark.parametrize(("name", "value", "shown"), [("exclusive", True, "true"), ("timeoutSeconds", 60, "60")])
+def test_what_has_no_effect_without_apply_is_told(name: str, value: object, shown: str) -> None:
+    """Somebody believes that strangers are taken away from a namespace that nobody touches."""
+    added = set(parsed(payments(**{name: value})).warnings) - set(parsed(payments()).warnings)
+
+    assert added == {
+        f"{AT_PAYMENTS}.{name}: is {shown}, and apply is not. It has no effect: nothing is set in Temporal Cloud. "
+        "Set apply: true, or leave it out."
+    }
+
+
+def test_a_namespace_that_is_to_trust_a_local_authority_is_told() -> None:
+    """A namespace in production lets in whoever reads a folder of somebody's laptop."""
+    [warning] = parsed(payments(apply=True), stack="local").warnings
+
+    assert warning.startswith(f"{AT_PAYMENTS}.apply: is true in the stack local. The namespace would let in whoever")
+    assert parsed(payments(), stack="local").warnings == ()
+
+
+# The API key
+
+API_KEY = "temporalazure:temporalCloudApiKey"
+
+
+def test_the_api_key_is_a_secret_of_the_stack() -> None:
+    """The one secret that a stack has is refused, or does not reach the provider."""
+    configuration = {**STACK, API_KEY: "s3cr3t", "azure-native:environment": "public"}
+
+    assert parsed(configuration, secret_keys=(API_KEY,)) == parsed(STACK)
+    assert azure_settings(configuration) == {"temporalCloudApiKey": "s3cr3t", "environment": "public"}
+    assert parsed({**STACK, API_KEY: ""}) == parsed(STACK), "what is empty is not set"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "is_secret", "what"),
+    [
+        (API_KEY, "s3cr3t", False, "is stored in the clear"),
+        (API_KEY, {"key": "s3cr3t"}, False, "is stored in the clear"),
+        (API_KEY, {"key": "s3cr3t"}, True, "is a map or a list"),
+        ("azure-native:temporalCloudApiKey", "s3cr3t", False, "is stored in the clear"),
+        ("azure-native:temporalCloudApiKey", "s3cr3t", True, f"is not {API_KEY}"),
+        ("temporalazure:temporalCloudAPIKey", "s3cr3t", False, "is stored in the clear"),
+        ("temporalazure:temporalCloudKey", "s3cr3t", True, f"is not {API_KEY}"),
+        ("temporal-azure:temporalCloudApiKey", "s3cr3t", False, "is stored in the clear"),
+        ("temporal-azure:temporalCloudApiKey", "s3cr3t", True, f"is not {API_KEY}"),
+    ],
+)
+def test_an_api_key_elsewhere_or_in_the_clear_is_refused_and_not_repeated(
+    key: str, value: object, is_secret: bool, what: str
+) -> None:
+    """The key to an account lies in the repository, and then in the log of the run that refused it."""
+    error = refusal({**STACK, key: value}, secret_keys=(key,) if is_secret else ())
+
+    [problem] = error.problems
+    assert (problem.path, problem.what) == (key, what)
+    assert f"pulumi config rm {key}" in problem.fix
+    assert f"pulumi config set --secret {API_KEY}" in problem.fix
+    assert "s3cr3t" not in str(error)
+    assert "s3cr3t" not in repr(error.problems)
 
 
 def test_settings_have_the_names_that_the_certificate_will_have() -> None:

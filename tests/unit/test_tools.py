@@ -351,9 +351,7 @@ def test_stack_without_locks_needs_no_clearing(tmp_path: Path) -> None:
     assert clear_stale_locks(tmp_path, "project", "local") == []
 
 
-def test_local_environment_has_nothing_of_the_callers_azure_or_pulumi(
-    tree: Tree, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_local_environment_has_nothing_of_the_callers_accounts(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     """A forgotten token or backend in the shell would let a local run act on a real account."""
     tree.add_pulumi("#!/bin/sh\necho v3.272.0\n")
     foreign = {
@@ -363,6 +361,7 @@ def test_local_environment_has_nothing_of_the_callers_azure_or_pulumi(
         "PULUMI_ACCESS_TOKEN": "real",
         "PULUMI_CONFIG_PASSPHRASE": "real",
         "PULUMI_STACK": "prod",
+        "TEMPORAL_CLOUD_API_KEY": "real",
     }
     for name, value in foreign.items():
         monkeypatch.setenv(name, value)
