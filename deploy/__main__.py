@@ -15,7 +15,7 @@ from cryptography import x509
 from rich.console import Console
 
 from deploy import directory
-from deploy.checks import problems, warnings
+from deploy.checks import problems, untold_secrets, warnings
 from deploy.composition import compose
 from deploy.delivered import delivered
 from deploy.deliveries import WORKERS, deliveries
@@ -182,7 +182,7 @@ def _deliver(order: _Order, known: set[str] | None = None) -> None:
             keys = asyncio.run(_keys(outputs, unread, order.config_file, order.wait_seconds))
             pairs, unreadable = {**pairs, **keys.found}, keys.problems
         now = _now()
-        if found := [*unreadable, *problems(outputs, pairs, consumers, now)]:
+        if found := [*unreadable, *untold_secrets(outputs, consumers), *problems(outputs, pairs, consumers, now)]:
             raise _refusal(found, consumers, base)
         files = compose(
             outputs, pairs, order.seen_at, consumers=consumers, inline=order.inline, https_trust=order.https_trust

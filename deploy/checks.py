@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from deploy import envfile
-from deploy.outputs import IssuedCertificate, Outputs, Startup
+from deploy.outputs import HIDDEN, IssuedCertificate, Outputs, Startup
 from deploy.problem import Problem
 from deploy.secret import Secret
 from environment import (
@@ -56,7 +56,6 @@ _WHAT_FOLLOWS = {
 }
 _ISSUE_ANEW = "Run `make up`, which issues it anew."
 _RUN_UP = "Run `make up` with this version of the program."
-_SECRET = "[secret]"  # what `pulumi stack output` prints in the place of a secret
 _WORKER_IDENTITY = {"AZURE_AUTHORITY_HOST": "", "AZURE_TENANT_ID": "", "AZURE_CLIENT_ID": ""}
 
 
@@ -87,6 +86,22 @@ def problems(outputs: Outputs, keys: Mapping[str, Secret], consumers: Iterable[s
             *_certificate_problems(name, startups[name].consumer.certificate, outputs, keys, now),
             *_server_name_problems(name, startups[name], outputs),
         )
+    ]
+
+
+def untold_secrets(outputs: Outputs, consumers: Iterable[str]) -> list[Problem]:
+    """Return which secrets these consumers would get a placeholder for, because the outputs do not tell them."""
+    return [
+        Problem(
+            name,
+            f"{variable} in {file} is a secret that the outputs do not tell",
+            "It would start with a placeholder.",
+            "Make the file of outputs with `pulumi stack output --json --show-secrets`.",
+        )
+        for name in consumers
+        for file, environment in outputs.startups[name].environments.items()
+        for variable, value in environment.items()
+        if value == HIDDEN
     ]
 
 
@@ -162,13 +177,6 @@ def _environment_problems(name: str, startup: Startup, outputs: Outputs) -> Iter
                 state = "empty" if variable in environment else "missing"
                 yield Problem(name, f"{variable} is {state} in {file}", consequence, _RUN_UP)
         for variable, value in environment.items():
-            if value == _SECRET:
-                yield Problem(
-                    name,
-                    f"{variable} in {file} is a secret that the outputs do not tell",
-                    "It would start with a placeholder.",
-                    "Make the file of outputs with `pulumi stack output --json --show-secrets`.",
-                )
             if what := envfile.obstacle(variable, value):
                 yield Problem(
                     name,

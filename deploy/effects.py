@@ -28,7 +28,7 @@ from environment import (
 
 Files = Mapping[str, bytes]
 
-_ROOT = re.compile(r"TEMPORAL_TLS_SERVER2?_CA_CERT")
+_ROOT = re.compile(r"TEMPORAL_TLS_SERVER\d*_CA_CERT")
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 

@@ -58,12 +58,16 @@ def retry_seconds(failures: int, interval_seconds: float) -> float:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Let a signal that ends the process wait until the block is done."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    """Let a signal that ends the process wait until the block is done. For the main thread."""
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in ENDING}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for late in came[:1]:
+            signal.raise_signal(late)
 
 
 def _spread(seconds: float) -> float:

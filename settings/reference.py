@@ -15,6 +15,9 @@ A stack's configuration is its file, `Pulumi.<stack>.yaml`. The names below are 
 is the key `sku` in the map `temporal-azure:vaults`. Only `location` is needed: everything else has a default. All that
 is wrong is reported at once, before any resource exists.
 
+Nothing here is a secret. The one that a stack may have, Temporal Cloud's API key, is the provider's
+(`temporalazure:temporalCloudApiKey`): see [temporal-cloud.md](temporal-cloud.md#let-up-set-it).
+
 This page is made from the models in `settings/`."""
 
 

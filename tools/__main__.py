@@ -40,17 +40,8 @@ _stack_option = click.option(
 _identity_option = click.option("--identity", help="Who to be on local Azure (.local/azure/identities.json).")
 _ROLE_WAIT_SECONDS = 900
 _PROGRAMS = (
-    "engine",
-    "temporal",
-    "sql-tool",
-    "ui",
-    "cli",
-    "actionlint",
-    "compose",
-    "postgresql",
-    "busybox",
-    "browser",
-    "maven",
+    *("engine", "temporal", "sql-tool", "ui", "cli", "actionlint", "compose"),
+    *("postgresql", "busybox", "iproute2", "browser", "maven"),
 )
 
 
@@ -74,6 +65,7 @@ def ensure(programs: tuple[str, ...]) -> None:
         "compose": toolchain.docker_compose,
         "postgresql": lambda: debian.found(debian.POSTGRESQL),
         "busybox": lambda: debian.found(debian.BUSYBOX),
+        "iproute2": lambda: debian.found(debian.IPROUTE),
         "browser": lambda: debian.found(debian.CHROMIUM),
         "maven": toolchain.maven,
     }

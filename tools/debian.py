@@ -43,6 +43,9 @@ POSTGRESQL = DebianProgram(
     directories="/usr/lib/postgresql/*/bin",
 )
 BUSYBOX = DebianProgram(names=("busybox",), package="busybox", needed_for="the tests of deploy/compose.yaml")
+IPROUTE = DebianProgram(
+    names=("ip",), package="iproute2", needed_for="the tests of deploy/compose.yaml", directories="/usr/sbin"
+)
 
 
 def found(program: DebianProgram) -> Path:

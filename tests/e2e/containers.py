@@ -1,8 +1,8 @@
 """The services of a compose file, run natively as containers: there is no Docker where the tests run.
 
 Each service is a process in namespaces of its own, made of what `docker compose config` says of it: its user without
-any capability, a read-only root in which nothing of this machine is but /usr, its mounts at their paths, its address in
-each of its networks, its variables and no other. What an image holds is put where the image has it; shell and tools are
+any capability, a root in which nothing of this machine is but /usr, its mounts at their paths, its address in each of
+its networks, its variables and no other. What an image holds is put where the image has it; shell and tools are
 BusyBox, as in the Alpine images. What only Docker does is left out: ports published, restarts, pulling.
 
 Every namespace is inside one that this user may make, so no privilege is needed; all files in it are one user's.
@@ -25,6 +25,7 @@ _HOST_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _USERS = {"temporal": 1000, "postgres": 999}
 _NETWORK = ("unshare", "--user", "--map-root-user", "--net")
 _UNSAID, _PREFIX = IPv4Network("172.30.0.0/20"), 24
+_PATIENCE_SECONDS = 90
 
 # Waits for its standard input to end, so that it never outlives the tests.
 _HOLD = r"""
@@ -61,11 +62,10 @@ while [ "$1" != -- ]; do
         $there add "v$$$target" type veth peer name "$target" netns $$
         $there set "v$$$target" master "${value#* }" up
         ip addr add "${value% *}" dev "$target"; ip link set "$target" up ;;
+    seal) mount -o remount,bind,ro "$root/usr/local"; mount -o remount,bind,ro "$root" ;;
   esac
 done
 shift
-mount -o remount,bind,ro "$root/usr/local"
-mount -o remount,bind,ro "$root"
 cd "$root"; pivot_root . .; umount -l .; cd "$directory"
 exec /usr/bin/unshare --user --map-user="${user%:*}" --map-group="${user#*:}" --keep-caps -- \
   /usr/bin/setpriv --no-new-privs --bounding-set=-all --inh-caps=-all --ambient-caps=-all \
@@ -117,6 +117,14 @@ class Service:
         return ["/bin/sh", "-c", *command] if kind == "CMD-SHELL" else command
 
 
+def possible() -> bool:
+    """Whether this machine lets its user make what is needed here."""
+    debian.found(debian.IPROUTE)
+    attempt = ("sh", "-euc", "mount -t tmpfs tmpfs /mnt; ip link add bridge0 type bridge")
+    command = [*_NETWORK, "--mount", *attempt]
+    return subprocess.run(command, env={"PATH": _HOST_PATH}, capture_output=True, check=False).returncode == 0
+
+
 class Contained(Process):
     """The process of a service: what makes its namespaces becomes it."""
 
@@ -138,7 +146,7 @@ class Project:
 
     def __enter__(self) -> Self:
         with ExitStack() as closing:
-            bridges = [word for name in self._networks for word in (self._bridge(name), self._at(name, 1))]
+            bridges = [word for name in self._networks for word in (_bridge(name), self._at(name, 1))]
             self._holder = subprocess.Popen(
                 [*_NETWORK, "sh", "-euc", _HOLD, "sh", *bridges],
                 stdin=subprocess.PIPE,
@@ -168,17 +176,16 @@ class Project:
             if name not in self.running:
                 self.start(name)
 
-    def start(self, name: str, *, command: Sequence[str] = (), **changes: str) -> Contained:
+    def start(self, name: str, **changes: str) -> None:
         """Start a service, with `changes` to its variables."""
-        self.running[name] = self._process(self.services[name], command, changes)
-        return self.running[name]
+        self.running[name] = self._process(self.services[name], (), changes)
 
     def run(self, name: str, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
         """`docker compose run`: a container of its own for one command."""
         service = self.services[name]
         entrypoint = service.configuration.get("entrypoint") or service.image.entrypoint
         process = self._process(service, [*entrypoint, *arguments] if arguments else (), changes, f"{name}-run")
-        wait_until(lambda: process.status is not None, f"{name} {arguments} ends")
+        wait_until(lambda: process.status is not None, f"{name} {arguments} ends", timeout_seconds=_PATIENCE_SECONDS)
         assert process.status is not None
         return subprocess.CompletedProcess([*arguments], process.status, process.log.read_text())
 
@@ -210,12 +217,13 @@ class Project:
 
     def wait_until_healthy(self, name: str) -> None:
         """Raises TimeoutError, or ProcessEndedError with the service's last words."""
-        wait_until(lambda: self.healthy(name), f"{name} is healthy", timeout_seconds=90)
+        wait_until(lambda: self.healthy(name), f"{name} is healthy", timeout_seconds=_PATIENCE_SECONDS)
 
     def finish(self, name: str) -> int | None:
         """The exit status of a service that ends by itself."""
-        wait_until(lambda: self.running[name].status is not None, f"{name} ends")
-        return self.running[name].status
+        process = self.running[name]
+        wait_until(lambda: process.status is not None, f"{name} ends", timeout_seconds=_PATIENCE_SECONDS)
+        return process.status
 
     def stop(self, name: str) -> int:
         """Its exit status."""
@@ -235,9 +243,6 @@ class Project:
         configured = (self._networks[network].get("ipam") or {}).get("config")
         unsaid = list(_UNSAID.subnets(new_prefix=_PREFIX))[list(self._networks).index(network)]
         return f"{(IPv4Network(configured[0]['subnet']) if configured else unsaid)[number]}/{_PREFIX}"
-
-    def _bridge(self, network: str) -> str:
-        return f"br-{network}"[:15]
 
     def _process(
         self, service: Service, command: Sequence[str], changes: Mapping[str, str], log: str | None = None
@@ -281,9 +286,11 @@ class Project:
         networks = list(service.configuration["networks"])
         for number, network in enumerate(networks):
             address = f"{self.address(service.name, network)}/{_PREFIX}"
-            yield "address", f"eth{number}", f"{address} {self._bridge(network)}"
+            yield "address", f"eth{number}", f"{address} {_bridge(network)}"
         yield "text", "/etc/passwd", "".join(f"{name}:x:{uid}:{uid}::/:/bin/sh\n" for name, uid in _USERS.items())
         yield "text", "/etc/hosts", self._hosts(networks)
+        if service.configuration.get("read_only"):
+            yield "seal", "", ""
 
     def _hosts(self, networks: Sequence[str]) -> str:
         """Docker's names: a service is known to those who share a network with it."""
@@ -303,3 +310,8 @@ class Project:
             process.terminate()
         for process in self.running.values():
             process.stop()
+
+
+def _bridge(network: str) -> str:
+    """An interface's name, which has 15 characters at most."""
+    return f"br-{network}"[:15]

@@ -17,7 +17,7 @@ import pytest
 from deploy import directory
 from tests import temporal_sources
 from tests.e2e import sample_worker
-from tests.e2e.containers import PATH, Image, Project, Service
+from tests.e2e.containers import PATH, Image, Project, Service, possible
 from tests.e2e.stack import CONTAINER_ROOT, WORKER_ENV, Stack
 from tests.e2e.temporal import cli_program, server_program, ui_program
 from tools import REPOSITORY, debian
@@ -142,6 +142,8 @@ def configuration(deployed: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def project(configuration: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """The services, up, as far as they run all the time."""
+    if not possible():
+        pytest.skip("no namespaces for this user: run as root, or see kernel.apparmor_restrict_unprivileged_userns")
     state = tmp_path_factory.mktemp("containers")
     found = images(state)
     services = {

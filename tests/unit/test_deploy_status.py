@@ -1042,7 +1042,7 @@ def test_who_may_not_decrypt_gets_the_rest_and_is_told(project: Project) -> None
     project.write_pulumi('case "$*" in *--show-secrets*) exit 1;; *) exec cat hidden.json;; esac')
     for command in ("status", "summary"):
         result = project.run(command)
-        assert result.exit_code == 0
+        assert result.exit_code == 0, result.output
         assert "Client secrets were not compared" in result.stdout
 
 

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import tools.__main__
 from tools import REPOSITORY, ToolError
 from tools.__main__ import main
 from tools.checks import problems
-from tools.debian import CHROMIUM, MAVEN, DebianProgram, found
+from tools.debian import BUSYBOX, CHROMIUM, MAVEN, POSTGRESQL, DebianProgram, found
 from tools.enginelock import clear_stale_locks
 from tools.hosted import hosted_environment, local_variables
 from tools.local import engine_environment, write_passphrase
@@ -217,6 +218,7 @@ FAKE_APT_GET = """\
     case $* in
         *"$(/bin/cat "$here/fails")"*) exit 100 ;;
         *maven*) /bin/cp "$0" "$here/mvn" ;;
+        *busybox*) /bin/cp "$0" "$here/busybox" ;;
         *install*) /bin/cp "$0" "$here/chromium" ;;
     esac
     """
@@ -239,7 +241,7 @@ def test_chromium_on_path_is_used(apt_get: Path, name: str) -> None:
     assert not apt_get.with_name("log").exists()
 
 
-@pytest.mark.parametrize("program", [CHROMIUM, MAVEN], ids=lambda program: program.package)
+@pytest.mark.parametrize("program", [CHROMIUM, MAVEN, BUSYBOX], ids=lambda program: program.package)
 def test_root_gets_debians_package(apt_get: Path, capfd: pytest.CaptureFixture[str], program: DebianProgram) -> None:
     """On a new machine `make test` would end with a program that is not there, or wait without a word."""
     assert found(program) == apt_get.with_name(program.names[0])
@@ -249,6 +251,15 @@ def test_root_gets_debians_package(apt_get: Path, capfd: pytest.CaptureFixture[s
     shown = capfd.readouterr()
     assert "apt-get says something" in shown.err
     assert shown.out == ""
+
+
+def test_program_that_debian_keeps_off_path_is_found(apt_get: Path, tmp_path: Path) -> None:
+    """PostgreSQL would be installed again at each run, and never be found."""
+    there = tmp_path / "lib/15/bin"
+    there.mkdir(parents=True)
+    server = write_executable(there / "postgres", "#!/bin/sh\n")
+    assert found(replace(POSTGRESQL, directories=f"{tmp_path}/lib/*/bin")) == server
+    assert not apt_get.with_name("log").exists()
 
 
 @pytest.mark.parametrize("missing", ["rights", "apt-get"])
