@@ -29,7 +29,7 @@ provider = KeyVaultProvider("temporalazure", sign_in)
 ask = InvokeOptions(provider=provider)
 caller, client = get_caller(ask), authorization.get_client_config()
 identity = (client.tenant_id, client.subscription_id, project, stack)
-vault_names = azure.vault_names(*identity, str(config.vaults.generation))
+vault_names = azure.vault_names(*identity, str(config.vaults.generation)) if config.in_vaults else {}
 deleted = deleted_vaults(vault_names.values(), config.location, client.subscription_id, ask)
 if config.sign_on:
     tenant_id = config.sign_on.tenant_id or client.tenant_id
@@ -89,8 +89,9 @@ outputs = {
     "caBundles": mutual_tls.ca_bundles,
     "certificateSigningRequests": mutual_tls.signing_requests,
     "keyVaults": mutual_tls.key_vaults,
-    "signOn": sign_on.facts if sign_on else {},
+    "privateKeys": mutual_tls.private_keys,
     "temporalCloud": mutual_tls.temporal_cloud,
+    "signOn": sign_on.facts if sign_on else {},
 }
 for name, value in outputs.items():
     pulumi.export(name, value)

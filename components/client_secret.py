@@ -3,7 +3,7 @@
 There are two at any time. Time is cut into periods of half a secret's validity; the secret of this period is the one in
 use, and the one of the period before stays valid beside it until the next begins. So a rotation ends nothing that
 somebody still uses, and which secret is due follows from the day alone. Both are in the state, encrypted; the one in
-use is in Key Vault too, for platforms that read it there.
+use is in Key Vault too, where there are vaults, for platforms that read it there.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ class Validity(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class SecretPolicy:
-    """What the client secrets of a stack have in common: how long they are valid, and the vault that they lie in.
+    """What the client secrets of a stack have in common: how long they are valid, and their vault, if any.
 
     `today` is in UTC.
     """
 
     validity: Validity
     today: date
-    vault: KeyVault
+    vault: KeyVault | None
     vault_policy: VaultPolicy
 
 
@@ -60,7 +60,7 @@ class ClientSecret(pulumi.ComponentResource):
     """The secret in use. `value` is a secret of the stack; `facts` are public: its end, and where Key Vault has it."""
 
     value: pulumi.Output[str]
-    facts: dict[str, pulumi.Input[str | int]]
+    facts: dict[str, pulumi.Input[str | int] | None]
 
     def __init__(self, name: str, args: ClientSecretArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("temporal-azure:components:ClientSecret", name, None, opts)
@@ -79,16 +79,17 @@ class ClientSecret(pulumi.ComponentResource):
         }
         self.value = pulumi.Output.secret(passwords[current].value)
         not_after = end_of(current, validity.validity_days)
-        kept = self._kept(name, args, not_after)
+        vault = args.policy.vault
+        kept = self._kept(name, args, vault, not_after) if vault else None
         self.facts = {
             "notAfter": not_after,
             "renewBeforeDays": validity.validity_days - _length(validity.validity_days),
-            "secretId": kept.secret_id,
+            "secretId": kept.secret_id if kept else None,
         }
         self.register_outputs(self.facts)
 
-    def _kept(self, name: str, args: ClientSecretArgs, not_after: str) -> VaultSecret:
-        vault, policy = args.policy.vault, args.policy.vault_policy
+    def _kept(self, name: str, args: ClientSecretArgs, vault: KeyVault, not_after: str) -> VaultSecret:
+        policy = args.policy.vault_policy
         scope = vault.id.apply(lambda vault_id: f"{vault_id}/secrets/{name}")
         subscription, uri = policy.subscription_id, vault.uri
         ready: list[pulumi.Resource] = []

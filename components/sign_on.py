@@ -172,7 +172,7 @@ class SignOnArgs:
     """What sign-on is to be, and who is meant in it.
 
     `authority` is the sign-in service's address. `identity` is all that sets the stack apart from every other; `today`
-    is in UTC. Who may read the leaf of the UI or of a worker may read its client secret too.
+    is in UTC. Who may read the leaf of the UI or of a worker in the vault may read its client secret there too.
     """
 
     policy: SignOnPolicy
@@ -181,7 +181,7 @@ class SignOnArgs:
     tenant_id: str
     identity: Sequence[str]
     today: date
-    vault: KeyVault
+    vault: KeyVault | None
     vault_policy: VaultPolicy
 
 

@@ -22,6 +22,7 @@ from deploy.deliveries import WORKERS, deliveries
 from deploy.durations import duration
 from deploy.effects import effect
 from deploy.findings import Seen
+from deploy.held_in_state import keys_in_state
 from deploy.listeners import Listener, Pair, handshakes
 from deploy.outputs import Outputs
 from deploy.problem import DeployError, Problem, UntoldError
@@ -36,7 +37,7 @@ from pki import to_pem
 from provider import clock
 
 if TYPE_CHECKING:
-    from deploy.keys import Keys
+    from deploy.secret import Keys
 
 _PLAIN_WIDTH = 120
 
@@ -54,7 +55,7 @@ _directory = click.option(
 
 @click.group()
 def main() -> None:
-    """Files for Temporal's server, UI, CLI and workers, from a stack's outputs and the keys in Key Vault.
+    """Files for Temporal's server, UI, CLI and workers, from a stack's outputs and the keys in Key Vault or the state.
 
     Run it in the project's folder.
     """
@@ -179,7 +180,10 @@ def _deliver(order: _Order, known: set[str] | None = None) -> None:
         unread = [name for name in consumers if outputs.startups[name].consumer.certificate not in pairs]
         unreadable: Sequence[Problem] = ()
         if unread:
-            keys = asyncio.run(_keys(outputs, unread, order.config_file, order.wait_seconds))
+            if outputs.private_keys:
+                keys = keys_in_state(outputs, unread)
+            else:
+                keys = asyncio.run(_keys(outputs, unread, order.config_file, order.wait_seconds))
             pairs, unreadable = {**pairs, **keys.found}, keys.problems
         now = _now()
         if found := [*unreadable, *untold_secrets(outputs, consumers), *problems(outputs, pairs, consumers, now)]:

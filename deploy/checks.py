@@ -257,7 +257,7 @@ def _certificate_problems(
         return
     yield from _validity_problems(consumer, name, found, now)
     yield from _chain_problems(consumer, name, found, outputs)
-    if not found.secret_id:
+    if not found.secret_id and name not in outputs.private_keys:
         yield Problem(consumer, f"the certificate {name} names no secret", "Its private key cannot be read.", _RUN_UP)
     elif secret := keys.get(name):
         if secret.certificate != found.certificate:
@@ -268,10 +268,11 @@ def _certificate_problems(
                 "Its key would not belong to the certificate beside it.",
                 "Somebody issued it behind the stack's back: run `pulumi refresh`, then `make up`.",
             )
+        place = found.secret_id or "the output privateKeys"
         if _encoded(secret.private_key.public_key()) != _encoded(found.certificate.public_key()):
             yield Problem(
                 consumer,
-                f"the private key in {found.secret_id} does not belong to the certificate {name}",
+                f"the private key in {place} does not belong to the certificate {name}",
                 "No handshake with it would succeed, and a server would not start.",
                 "Run `pulumi refresh`, then `make up`.",
             )

@@ -6,7 +6,6 @@ on nothing else. What cannot be read is a problem of the consumer that needs it,
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -23,19 +22,11 @@ from cloud import CloudError, Identity, Session, inner_code, is_missing_role
 from cloud.identity import STACK_SETTINGS
 from deploy.outputs import IssuedCertificate, Outputs
 from deploy.problem import DeployError, Problem
-from deploy.secret import Secret
+from deploy.secret import Keys, Secret
 
 ROLE = "Key Vault Secrets User"
 _AT_ONCE = 16
 _SIGN_IN_NAMESPACES = ("azure-native", "temporalazure")
-
-
-@dataclass(frozen=True)
-class Keys:
-    """What was read, by certificate, and why the rest was not."""
-
-    found: Mapping[str, Secret]
-    problems: tuple[Problem, ...]
 
 
 async def sign_in(environ: Mapping[str, str], config_file: Path) -> Session:
@@ -90,7 +81,7 @@ async def read_keys(
     async def ask(name: str, certificate: IssuedCertificate, secret_id: str) -> None:
         async with at_once:
             try:
-                answers[name] = await _read(session, certificate, secret_id)
+                answers[name] = await _read(session, str(certificate.vault_uri), secret_id)
             except ClientAuthenticationError:
                 raise
             except (AzureError, ValueError) as error:
@@ -138,9 +129,9 @@ async def read_keys(
     )
 
 
-async def _read(session: Session, certificate: IssuedCertificate, secret_id: str) -> Secret:
+async def _read(session: Session, vault_uri: str, secret_id: str) -> Secret:
     identifier = KeyVaultSecretIdentifier(secret_id)
-    client = session.secrets(f"{certificate.vault_uri.rstrip('/')}/")
+    client = session.secrets(f"{vault_uri.rstrip('/')}/")
     answer = await client.get_secret(identifier.name, identifier.version)
     return Secret.parse(answer.value or "", answer.properties.content_type)
 

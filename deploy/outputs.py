@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.alias_generators import to_camel
 
 from deploy.problem import DeployError
@@ -50,8 +50,8 @@ class _Model(BaseModel):
 class IssuedCertificate(_Model):
     """A certificate and those above it.
 
-    `secret_id` names the version of the secret that holds its private key. Inside its last `renew_before_days` (whole
-    UTC days) `up` renews a leaf; authorities have no such window.
+    `secret_id` names the version of the secret that holds its private key, where that is in a vault. Inside its last
+    `renew_before_days` (whole UTC days) `up` renews a leaf; authorities have no such window.
     """
 
     role: Role
@@ -59,7 +59,7 @@ class IssuedCertificate(_Model):
     certificate: Pem = Field(alias="certificatePem")
     chain: tuple[Pem, ...] = Field(alias="chainPem")
     secret_id: str | None = None
-    vault_uri: str
+    vault_uri: str | None
 
     @property
     def renewal_day(self) -> date | None:
@@ -122,6 +122,7 @@ class Outputs(_Model):
     """What `up` left for the consumers. `certificates` has leaves and authorities, `ca_bundles` trusted generations.
 
     `certificate_signing_requests` are for issuers whose keys are elsewhere, by the authorities' names.
+    `private_keys` are those of leaves that are in the stack's state, by the leaf's name.
     """
 
     server_env: dict[str, str]
@@ -135,6 +136,7 @@ class Outputs(_Model):
     ca_bundles: dict[str, tuple[Pem, ...]]
     certificate_signing_requests: dict[str, str] = {}
     key_vaults: dict[str, KeyVault]
+    private_keys: dict[str, SecretStr] = {}
     sign_on: SignOnFacts
 
     @classmethod

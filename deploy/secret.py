@@ -1,15 +1,18 @@
-"""The secret that Key Vault keeps beside a certificate: the private key, and the certificate that it belongs to."""
+"""The secret that is kept beside a certificate: the private key, and the certificate that it belongs to."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import pkcs12
+
+from deploy.problem import Problem
 
 PKCS12 = "application/x-pkcs12"
 
@@ -50,3 +53,11 @@ class Secret:
         return self.private_key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What was read, by certificate, and why the rest was not."""
+
+    found: Mapping[str, Secret]
+    problems: tuple[Problem, ...]

@@ -30,11 +30,12 @@ OUTPUTS = {
     "caBundles": "The trusted generations of each authority, as PEM, the one that signs first.",
     "certificateSigningRequests": "What an issuer whose key is elsewhere is to sign, as PEM, by the authority's "
     "generation ([topologies.md](topologies.md#an-offline-root)). Empty when none waits.",
-    "keyVaults": "Name, id and address of the two vaults, `authorities` and `leaves`.",
-    "signOn": "Tenant, client id, issuer, scope, redirect URIs, the ids of roles, who the workers are, when client "
-    "secrets end. Empty without sign-on.",
+    "keyVaults": "Name, id and address of the two vaults, `authorities` and `leaves`. Empty with custody `state`.",
+    "privateKeys": "With custody `state`, the private key of each leaf, by its name: **secrets**. Else empty.",
     "temporalCloud": "For each namespace of Temporal Cloud that the stack names: CA bundle, fingerprints, certificate "
     "filters, tcld's commands.",
+    "signOn": "Tenant, client id, issuer, scope, redirect URIs, the ids of roles, who the workers are, when client "
+    "secrets end. Empty without sign-on.",
 }
 
 _MEANINGS = {
@@ -92,8 +93,9 @@ _MEANINGS = {
 _INTRODUCTION = """\
 # Stack outputs
 
-`pulumi stack output --json` has all of them. They hold no private key; the secrets among them are Pulumi secrets, one
-by one. File names are relative: `python -m deploy write --root PATH` says where a consumer sees them.
+`pulumi stack output --json` has all of them. They hold no private key unless custody is `state`; the secrets among
+them are Pulumi secrets, one by one. File names are relative: `python -m deploy write --root PATH` says where a consumer
+sees them.
 
 This page is made from `environment/`."""
 

@@ -7,7 +7,7 @@ server takes a node's certificate as a client's too, so a node has both extended
 from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 
@@ -21,11 +21,11 @@ class Profile:
     signs_certificates: bool
     extended_key_usages: tuple[ObjectIdentifier, ...]
 
-    def key_usage(self, public_key: CertificatePublicKeyTypes) -> x509.KeyUsage:
+    def key_usage(self, *, rsa: bool) -> x509.KeyUsage:
         """Return the key usage: an authority signs; a leaf signs, and with RSA transports keys in TLS 1.2."""
         return x509.KeyUsage(
             digital_signature=True,
-            key_encipherment=not self.signs_certificates and isinstance(public_key, rsa.RSAPublicKey),
+            key_encipherment=not self.signs_certificates and rsa,
             key_cert_sign=self.signs_certificates,
             crl_sign=self.signs_certificates,
             content_commitment=False,
@@ -56,7 +56,7 @@ def extensions(
     profile = PROFILES[policy.role]
     found: list[tuple[bool, x509.ExtensionType]] = [
         (True, x509.BasicConstraints(ca=profile.signs_certificates, path_length=policy.path_length)),
-        (True, profile.key_usage(public_key)),
+        (True, profile.key_usage(rsa=isinstance(public_key, RSAPublicKey))),
     ]
     if profile.extended_key_usages:
         found.append((False, x509.ExtendedKeyUsage(profile.extended_key_usages)))

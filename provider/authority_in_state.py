@@ -100,7 +100,7 @@ class AuthorityInStateResource:
 
     async def create(self, request: CreateRequest) -> CreateResponse:
         inputs = plain(request.properties)
-        made = UNKNOWN if request.preview else _issued(AuthorityInStateInputs.model_validate(inputs))
+        made = UNKNOWN if request.preview else issued(AuthorityInStateInputs.model_validate(inputs))
         return CreateResponse(
             resource_id="" if request.preview else inputs["name"],
             properties=property_values({**_kept(inputs), "certificatePem": made}),
@@ -108,7 +108,7 @@ class AuthorityInStateResource:
 
     async def update(self, request: UpdateRequest) -> UpdateResponse:
         inputs = plain(request.news)
-        made = UNKNOWN if request.preview else _issued(AuthorityInStateInputs.model_validate(inputs))
+        made = UNKNOWN if request.preview else issued(AuthorityInStateInputs.model_validate(inputs))
         return UpdateResponse(properties=property_values({**_kept(inputs), "certificatePem": made}))
 
     async def read(self, request: ReadRequest) -> ReadResponse:
@@ -143,7 +143,8 @@ def _another_key(name: str, wrong: list[str]) -> PluginError:
     )
 
 
-def _issued(wanted: AuthorityInStateInputs) -> str:
+def issued(wanted: AuthorityInStateInputs) -> str:
+    """Return its certificate, PEM, of today. Raises PluginError if there can be none."""
     key = load_private_key(wanted.private_key_pem)
     try:
         return to_pem(signed_with(key, draft(wanted.policy, key.public_key(), None, clock.now())))

@@ -19,6 +19,7 @@ from settings.resolved import (
 from settings.written import (
     Access,
     Authorization,
+    Custody,
     DefaultAction,
     Frontend,
     Network,
@@ -34,6 +35,7 @@ __all__ = [
     "Authorization",
     "CertificateSettings",
     "CloudNamespaceSettings",
+    "Custody",
     "DefaultAction",
     "Frontend",
     "GenerationSettings",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pki import Subject, load_certificate
 from pki.cloud_access import MOST_AUTHORITIES
 from pki.names import ComparableName, comparable
+from settings.custody_conflicts import custody_conflicts
 from settings.frontend_conflicts import frontend_conflicts
 from settings.problems import Location, Problem, listed, quoted
 from settings.resolved import LOCAL_STACK, AuthoritySettings, CertificateSettings, GenerationSettings, Settings
@@ -43,6 +44,7 @@ def conflicts(settings: Settings) -> Iterator[Problem]:
     yield from _distinguished_names(settings)
     yield from _readers(settings)
     yield from rollover_conflicts(settings)
+    yield from custody_conflicts(settings)
     yield from sign_on_conflicts(settings)
     yield from temporal_cloud_conflicts(settings)
 
@@ -259,7 +261,7 @@ def _readers(settings: Settings) -> Iterator[Problem]:
 def unwise(settings: Settings) -> Iterator[Problem]:
     """Find what deserves a warning."""
     vaults, network = settings.vaults, settings.vaults.network
-    if not vaults.purge_protection and settings.stack != LOCAL_STACK:
+    if settings.in_vaults and not vaults.purge_protection and settings.stack != LOCAL_STACK:
         yield Problem(
             ("vaults", "purgeProtection"),
             "is false",

@@ -24,6 +24,7 @@ from settings.values import SYSTEM_NAMESPACE
 from settings.written import (
     Access,
     Authorization,
+    Custody,
     Frontend,
     Vaults,
     WrittenAuthority,
@@ -256,6 +257,7 @@ class Settings:
     location: str
     resource_group: str
     tags: dict[str, str]
+    custody: Custody
     vaults: Vaults
     certificate_authorities: dict[str, AuthoritySettings]
     certificates: dict[str, CertificateSettings]
@@ -268,6 +270,11 @@ class Settings:
     acknowledge: tuple[str, ...]
     temporal_cloud: dict[str, CloudNamespaceSettings]
     warnings: tuple[str, ...] = ()
+
+    @property
+    def in_vaults(self) -> bool:
+        """Whether private keys are in Key Vault, and not in the state."""
+        return self.custody is Custody.KEY_VAULT
 
     @property
     def workers(self) -> tuple[str, ...]:
@@ -405,6 +412,7 @@ def resolve(written: WrittenSettings, *, project: str, stack: str) -> Settings:
         location=written.location or "",
         resource_group=written.resource_group or f"{project}-{stack}",
         tags=written.tags,
+        custody=written.custody,
         vaults=written.vaults,
         certificate_authorities=authorities,
         certificates=certificates,

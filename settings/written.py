@@ -45,6 +45,13 @@ from settings.values import (
 )
 
 
+class Custody(StrEnum):
+    """Who keeps the private keys, and issues."""
+
+    KEY_VAULT = "key-vault"
+    STATE = "state"
+
+
 class Sku(StrEnum):
     """Key Vault's tiers."""
 
@@ -342,6 +349,11 @@ class WrittenSettings(Model):
         derived="`<project>-<stack>`",
     )
     tags: Tags = setting({}, "Tags for the resource group and what is in it.", "Azure would refuse the tags.")
+    custody: Custody = setting(
+        Custody.KEY_VAULT,
+        "Where private keys are: in Key Vault, or encrypted in the stack's state, without any vault.",
+        "It would be left to chance who can read the keys.",
+    )
     vaults: Vaults = setting(
         Vaults(), "The two key vaults: one for authorities, one for leaves.", "Nothing could hold the keys."
     )

@@ -27,6 +27,7 @@ OUTPUTS = {
     "caBundles",
     "certificateSigningRequests",
     "keyVaults",
+    "privateKeys",
     "signOn",
     "temporalCloud",
 }

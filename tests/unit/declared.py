@@ -15,11 +15,17 @@ import grpc
 import pulumi
 from google.protobuf.json_format import MessageToDict
 from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks, set_mocks, test
+from pulumi.runtime.rpc import unwrap_rpc_secret
 from pydantic.alias_generators import to_camel
 
+from localazure.plugins.tls.provider import MAKERS
+from localazure.plugins.tls.resource import Resource
 from pki import to_pem
+from plugin import plain
+from plugin.values import property_value
+from provider.authority_in_state import AuthorityInStateInputs, issued
 from provider.resources import ExistingAuthority
-from tests.certificates import authority_policy, issue
+from tests.certificates import NOW, authority_policy, issue
 
 PROJECT, STACK = "temporal-azure", "unit"
 SUBSCRIPTION = "0b1f6471-1bf0-4dda-aec3-111122223333"
@@ -76,7 +82,7 @@ class _Refused(grpc.RpcError):
 
 
 class Azure(Mocks):
-    """Answers as Azure, Entra ID and our provider do; with a `refusal`, every question is answered with that."""
+    """Answers as Azure, Entra ID, tls and our provider do; with a `refusal`, every question is answered with that."""
 
     def __init__(self, refusal: str | None = None, directory: Sequence[Somebody] = ()) -> None:
         self.asked: list[tuple[str, dict[str, Any]]] = []
@@ -111,6 +117,19 @@ class Azure(Mocks):
             case "temporalazure:cloud:NamespaceAccess":
                 of_the_service = {"enabled": True, "resourceVersion": "2", "state": "active"}
                 return inputs["namespace"], {**inputs, **of_the_service, "fingerprints": ["f"], "unmanaged": []}
+            case "temporalazure:state:Authority":
+                given = {name: unwrap_rpc_secret(value) for name, value in inputs.items()}
+                return inputs["name"], {
+                    **inputs,
+                    "certificatePem": issued(AuthorityInStateInputs.model_validate(given)),
+                }
+            case token if token.startswith("tls:"):
+                resource = Resource.of(token)
+                # As a provider's own host hands them over: without marks, and whole numbers as such.
+                given = plain({name: property_value(unwrap_rpc_secret(value)) for name, value in inputs.items()})
+                plan = resource.planned(given, None, NOW)
+                made = MAKERS[resource.spec.class_name](plan, NOW)
+                return made.id, {**plan, **made.outputs}
             case "azuread:index/application:Application":
                 object_id = guid(f"application {inputs['displayName']}")
                 identity = {"objectId": object_id, "clientId": guid(f"client {inputs['displayName']}")}
@@ -227,6 +246,7 @@ class Registered:
     ignore_changes: tuple[str, ...]
     former_names: tuple[str, ...]
     delete_before_replace: bool
+    replacement_trigger: Any
     provider: str
     version: str
 
@@ -252,6 +272,7 @@ class _Monitor(MockMonitor):
                 ignore_changes=tuple(request.ignoreChanges),
                 former_names=tuple(alias.spec.name for alias in request.aliases if alias.spec.name),
                 delete_before_replace=request.deleteBeforeReplace,
+                replacement_trigger=MessageToDict(request.replacement_trigger),
                 provider=request.provider,
                 version=request.version,
             )

@@ -152,8 +152,9 @@ def sign_on(
     today: date = TODAY,
     identity: Sequence[str] = IDENTITY,
     azure: Azure | None = None,
+    in_vault: bool = True,
 ) -> Declared:
-    """Declare sign-on, and the vault for its secrets."""
+    """Declare sign-on, and the vault for its secrets, if there is to be one."""
     described = described or policy()
     vault_policy = VaultPolicy(
         resource_group_name="temporal",
@@ -170,10 +171,10 @@ def sign_on(
         directory = Directory(TENANT, {})
         principals = find_principals(described, directory)
         own = replace(vault_policy, provider=KeyVaultProvider("temporalazure", {}))
-        vault = KeyVault(
-            LEAVES,
-            KeyVaultArgs(vault_name=VAULT, recover=False, deployer_roles=(VaultRole.CERTIFICATES_OFFICER,), policy=own),
+        vault_args = KeyVaultArgs(
+            vault_name=VAULT, recover=False, deployer_roles=(VaultRole.CERTIFICATES_OFFICER,), policy=own
         )
+        vault = KeyVault(LEAVES, vault_args) if in_vault else None
         declared = SignOn(
             "sign-on",
             SignOnArgs(
@@ -799,6 +800,21 @@ def test_facts_are_what_is_public() -> None:
             }
         },
     }
+
+
+def test_without_vaults_client_secrets_are_in_the_state_alone() -> None:
+    """A secret of a vault that is not there would fail the run; nobody is given a role on it."""
+    declared, with_vault = sign_on(in_vault=False), nothing()
+    assert not declared.of_type(":Secret")
+    assert not declared.of_type(":RoleAssignment")
+    assert [item.urn for item in declared.of_type(":ApplicationPassword")] == [
+        item.urn for item in with_vault.of_type(":ApplicationPassword")
+    ]
+    secret = {"notAfter": "2026-09-04T00:00:00Z", "renewBeforeDays": 90, "secretId": None}
+    facts = declared.outputs["facts"]
+    assert [facts["clientSecret"], facts["workers"]["default"]["clientSecret"]] == [secret, secret]
+    assert declared.outputs["worker_variables"] == with_vault.outputs["worker_variables"]
+    assert declared.outputs["client_secret"] == with_vault.outputs["client_secret"]
 
 
 def test_client_secrets_are_secrets_and_nothing_else_is() -> None:

@@ -33,10 +33,10 @@ from deploy.checks import problems, warnings
 from deploy.composition import compose
 from deploy.delivered import delivered
 from deploy.deliveries import State
-from deploy.keys import Keys, sign_in_settings
+from deploy.keys import sign_in_settings
 from deploy.outputs import Outputs
 from deploy.problem import DeployError, Problem
-from deploy.secret import PKCS12, Secret
+from deploy.secret import PKCS12, Keys, Secret
 from deploy.summary import summarise
 from environment import (
     Deployment,

@@ -1,0 +1,68 @@
+"""A leaf certificate whose key is in the state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_tls as tls
+
+from components.held_in_state import (
+    StateCertificate,
+    StateIssuer,
+    names_of,
+    private_key,
+    subject_of,
+    usages_of,
+)
+from pki import IssuancePolicy
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateLeafArgs:
+    """What a leaf is to be, and the authority that issues it, after `admitted_by` has been told of that one."""
+
+    policy: IssuancePolicy
+    issuer: StateIssuer
+    admitted_by: Sequence[pulumi.Resource] = ()
+
+
+class StateLeaf(pulumi.ComponentResource):
+    """A leaf that pulumi-tls makes; `certificate` has what is public of it, `private_key_pem` is a secret (PKCS #8).
+
+    It is issued again inside its renewal window, with the same key, and when another key or name issues. A certificate
+    of its authority that was renewed, under the same key and name, changes nothing of it.
+    """
+
+    certificate: StateCertificate
+    private_key_pem: pulumi.Output[str]
+
+    def __init__(self, name: str, args: StateLeafArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("temporal-azure:components:StateLeaf", name, None, opts)
+        policy, issuer = args.policy, args.issuer
+        key = private_key(name, policy.key_type, self)
+        request = tls.CertRequest(
+            name,
+            private_key_pem=key.private_key_pem,
+            subject=tls.CertRequestSubjectArgs(**subject_of(policy)),
+            **names_of(policy),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        made = tls.LocallySignedCert(
+            name,
+            cert_request_pem=request.cert_request_pem,
+            ca_cert_pem=issuer.admitting(policy),
+            ca_private_key_pem=issuer.private_key_pem,
+            **usages_of(policy),
+            early_renewal_hours=policy.renew_before_days * 24,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                ignore_changes=["caCertPem"],
+                replacement_trigger=issuer.subject,
+                depends_on=[*args.admitted_by],
+            ),
+        )
+        self.certificate = StateCertificate.of(name, policy, made.cert_pem, issuer)
+        self.private_key_pem = pulumi.Output.secret(key.private_key_pem_pkcs8)
+        self.register_outputs({"certificatePem": self.certificate.certificate_pem})
