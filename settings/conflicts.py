@@ -8,7 +8,7 @@ from pki import Subject, load_certificate
 from pki.cloud_access import MOST_AUTHORITIES
 from pki.names import ComparableName, comparable
 from settings.custody_conflicts import custody_conflicts
-from settings.frontend_conflicts import frontend_conflicts
+from settings.frontend_conflicts import frontend_conflicts, unwise_frontend
 from settings.problems import Location, Problem, listed, quoted
 from settings.resolved import LOCAL_STACK, AuthoritySettings, CertificateSettings, GenerationSettings, Settings
 from settings.rollover_conflicts import rollover_conflicts, unwise_rollover
@@ -286,6 +286,7 @@ def unwise(settings: Settings) -> Iterator[Problem]:
                 f"After {authority.validity_days - longest} days new ones end with it, earlier than asked.",
                 f"Use {2 * longest} or more, or shorter certificates.",
             )
+    yield from unwise_frontend(settings)
     yield from unwise_topology(settings)
     yield from unwise_rollover(settings)
     yield from unwise_sign_on(settings)

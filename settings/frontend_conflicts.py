@@ -104,3 +104,14 @@ def _client(client: CertificateSettings, settings: Settings) -> Iterator[Problem
             f"Add {client.issuer} there, or let one of these issue it: {listed(admitted)}.",
             rests_on=(_HERE, (*here, "serverName"), ("certificateAuthorities",)),
         )
+
+
+def unwise_frontend(settings: Settings) -> Iterator[Problem]:
+    """Find what deserves a warning."""
+    if settings.frontend.host_overrides and settings.sign_on is None:
+        yield Problem(
+            (*_HERE, "hostOverrides"),
+            "keep no namespaces apart while authorization is none",
+            "Whoever is admitted under one name is an administrator of every namespace.",
+            "Remove authorization: roles keep namespaces apart (docs/host-overrides.md).",
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pki import Role
 from settings.problems import Location, Problem, listed, quoted
 from settings.resolved import CLI, CLUSTER, LOCAL_STACK, UI, Settings, SignOnSettings, WorkerIdentitySettings
 from settings.sign_on import LONGEST_REDIRECT_URI, LONGEST_ROLE, NAMESPACE_ROLES, ScopeForm
@@ -48,6 +49,18 @@ def _namespaces(settings: Settings) -> Iterator[Problem]:
             "Add it to namespaces, or leave namespaces out.",
             rests_on=(("namespaces",),),
         )
+    for certificate in settings.certificates.values():
+        if certificate.role is Role.CLIENT and certificate.namespace not in (
+            *settings.namespaces,
+            settings.frontend.namespace,
+        ):
+            yield Problem(
+                ("certificates", certificate.name, "namespace"),
+                f"{quoted(certificate.namespace)} is not among the namespaces",
+                f"Nobody could be given a role in it, so {certificate.name} would be refused.",
+                "Add it to namespaces, or leave namespaces out.",
+                rests_on=(("namespaces",),),
+            )
     room = LONGEST_ROLE - len(f":{max(NAMESPACE_ROLES, key=len)}")
     for namespace in settings.namespaces:
         if len(namespace) > room:
@@ -69,7 +82,7 @@ def _role(here: Location, role: str, settings: Settings) -> Iterator[Problem]:
             f"For what concerns no single namespace, such as to list them, write {SYSTEM_NAMESPACE}:{name}.",
             rests_on=(("namespaces",),),
         )
-    elif namespace not in (*settings.namespaces, settings.frontend.namespace, SYSTEM_NAMESPACE):
+    elif namespace not in _known_namespaces(settings):
         yield Problem(
             here,
             f"there is no namespace {quoted(namespace)}",
@@ -200,3 +213,9 @@ def _locked_out(sign_on: SignOnSettings) -> Iterator[Problem]:
             "The UI sends them back to its sign-in page: it lists the namespaces on every page.",
             f"Name them under {role} too, which lets them read every namespace; the CLI does without it.",
         )
+
+
+def _known_namespaces(settings: Settings) -> set[str]:
+    """Return every namespace that a setting names, those among them that another finding is about."""
+    own = {certificate.namespace for certificate in settings.certificates.values()}
+    return {*settings.namespaces, settings.frontend.namespace, SYSTEM_NAMESPACE, *own}

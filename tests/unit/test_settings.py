@@ -144,6 +144,12 @@ WRONG: dict[str, tuple[dict[str, object], str, str, str]] = {
         "Under the name orders.internal",
         "Add clients there",
     ),
+    "worker in a namespace that is not listed": (
+        {"authorization": None, "namespaces": ["default"], **worker(namespace="orders")},
+        "certificates.orders.namespace",
+        "Nobody could be given a role in it",
+        "Add it to namespaces",
+    ),
     "server with a namespace": (
         {"certificates": {"cluster": {"namespace": "orders"}}},
         "certificates.cluster.namespace",
@@ -738,6 +744,13 @@ def test_a_client_asks_for_the_name_under_which_it_is_admitted() -> None:
         "billing.temporal.internal",
     )
     assert settings.namespaces == ("default", "orders", "billing")
+
+
+def test_names_that_keep_nobody_apart_are_warned_of() -> None:
+    """A name for each namespace looks like a wall."""
+    assert any("keep no namespaces apart" in warning for warning in parsed(PER_NAMESPACE).warnings)
+    signed_on = {key: value for key, value in PER_NAMESPACE.items() if key != "authorization"}
+    assert not any("keep no namespaces apart" in warning for warning in parsed(signed_on).warnings)
 
 
 def test_a_client_that_is_admitted_everywhere_keeps_the_first_name() -> None:
