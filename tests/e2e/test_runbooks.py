@@ -1,29 +1,18 @@
-"""Each runbook, typed as it is written, by somebody whose stack has the trouble that it is for.
-
-Pages are about a stack `dev` on Azure. Here it is the stack `local`, on local Azure, and nothing else is changed.
-"""
+"""Each runbook, typed as it is written, by somebody whose stack has the trouble that it is for."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-from cryptography import x509
 
-from pki import load_certificate
-from provider.clock import VARIABLE as NOW
-from tests.e2e.deployed import Deployed
-from tests.e2e.newcomer import Newcomer, command_blocks
-from tests.e2e.temporal import UI_ENV
+from tests.e2e.newcomer import Newcomer
+from tests.e2e.runbooks import RUNBOOKS, SETTINGS, ago, delivered, set_settings, steps, told_settings, typed, ui_secret
 from tools import REPOSITORY
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-RUNBOOKS = REPOSITORY / "docs" / "runbooks"
-SETTINGS = "Pulumi.local.yaml"
 PYTHON = ".venv/bin/python"
 DELETE_A_VAULT = """\
 from contextlib import ExitStack
@@ -44,7 +33,6 @@ setsid make up >up.log 2>&1 & up=$!
 until grep -q 'Certificate killed creating' up.log; do kill -0 $up; sleep 0.02; done
 kill -KILL -- -$up
 """
-_YAML = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -57,49 +45,14 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
 
 
 @pytest.fixture(autouse=True)
-def tracked_settings(newcomer: Newcomer) -> None:
+def track_settings_first(newcomer: Newcomer) -> None:
     """Begin with the settings that the repository has."""
+    track_settings(newcomer)
+
+
+def track_settings(newcomer: Newcomer) -> None:
+    """Set what the repository has."""
     (newcomer.clone / SETTINGS).write_text((REPOSITORY / SETTINGS).read_text())
-
-
-def typed(newcomer: Newcomer, script: str, **variables: str) -> str:
-    """What both streams say of a script that succeeds."""
-    done = newcomer.run(script, **variables)
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return done.stdout + done.stderr
-
-
-def ago(days: int) -> dict[str, str]:
-    """The variables of an `up` that takes place so many days ago."""
-    return {NOW: (datetime.now(UTC) - timedelta(days=days)).isoformat()}
-
-
-def steps(page: str) -> list[str]:
-    """The blocks of commands of a runbook, on the local stack."""
-    blocks = command_blocks(RUNBOOKS / page)
-    assert blocks
-    return [block.replace(" STACK=dev", "") for block in blocks]
-
-
-def told_settings(page: str) -> list[dict[str, Any]]:
-    """What a runbook tells to write into the stack's file, block by block."""
-    blocks = [yaml.safe_load(block) for block in _YAML.findall((RUNBOOKS / page).read_text())]
-    return [block.get("config", block) for block in blocks]
-
-
-def set_settings(newcomer: Newcomer, changes: Mapping[str, Any]) -> None:
-    """Write settings into the stack's file, into maps that are there already."""
-    path = newcomer.clone / SETTINGS
-    document = yaml.safe_load(path.read_text())
-    for name, value in changes.items():
-        before = document["config"].get(name)
-        document["config"][name] = before | value if isinstance(before, dict) else value
-    path.write_text(yaml.safe_dump(document))
-
-
-def delivered(newcomer: Newcomer, leaf: str) -> x509.Certificate:
-    """The certificate in a consumer's directory: `ui/ui`, `workers/orders/orders`."""
-    return load_certificate((newcomer.clone / ".deploy/local" / f"{leaf}.pem").read_text())
 
 
 def test_renew(newcomer: Newcomer) -> None:
@@ -122,15 +75,12 @@ def test_rotate_the_ui_secret(newcomer: Newcomer) -> None:
     planned, at_once = steps("rotate-the-ui-secret.md")
     (settings,) = told_settings("rotate-the-ui-secret.md")
 
-    def secret() -> str:
-        return Deployed(newcomer.clone / ".deploy/local").variables(UI_ENV)["TEMPORAL_AUTH_CLIENT_SECRET"]
-
-    before = secret()
+    before = ui_secret(newcomer)
     typed(newcomer, planned)
-    assert secret() == before
+    assert ui_secret(newcomer) == before
     set_settings(newcomer, settings)
     typed(newcomer, at_once)
-    assert secret() != before
+    assert ui_secret(newcomer) != before
 
 
 def test_restore_a_vault(newcomer: Newcomer) -> None:
@@ -156,9 +106,25 @@ def test_after_a_killed_up(newcomer: Newcomer) -> None:
     assert delivered(newcomer, "workers/killed/killed").not_valid_after_utc > datetime.now(UTC)
 
 
-def test_every_command_of_a_runbook_is_typed() -> None:
-    """A runbook without a test is one that nobody has followed."""
-    source = Path(__file__).read_text()
-    pages = {page.name for page in RUNBOOKS.iterdir() if command_blocks(page)}
+def test_revoke_a_worker(newcomer: Newcomer) -> None:
+    """Whoever has its machine must have nothing but a certificate that ends, and no role."""
+    assert not steps("revoke-a-person-or-worker.md")
+    set_settings(newcomer, {"temporal-azure:certificates": {"default": {}, "lost": {}}})
+    typed(newcomer, "make up\n")
+    assert (newcomer.clone / ".deploy/local/workers/lost/lost.pem").exists()
+    track_settings(newcomer)
 
-    assert {page for page in pages if f'steps("{page}")' not in source} == set()
+    shown = typed(newcomer, "make preview\n")
+    for kind in ("Certificate", "Application", "ApplicationPassword", "AppRoleAssignment"):
+        assert re.search(rf"- +\S+:{kind} +lost\S* delete", shown), kind
+    typed(newcomer, "make up\n")
+
+    assert not (newcomer.clone / ".deploy/local/workers/lost").exists()
+
+
+def test_every_runbook_is_typed() -> None:
+    """A runbook without a test is one that nobody has followed."""
+    sources = "".join(path.read_text() for path in Path(__file__).parent.glob("test_runbooks*.py"))
+    pages = {page.name for page in RUNBOOKS.iterdir()}
+
+    assert {page for page in pages if f'"{page}"' not in sources} == set()
