@@ -26,8 +26,10 @@ def standing(state: Mapping[str, Any]) -> Standing | None:
 
 def steps_too_early(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Untimely]:
     """Return which steps of a rollover come too early, by a leaf's old state and its new inputs."""
+    if "issuedBy" not in new:
+        return []
     before = standing(old)
-    if before is None or "issuedBy" not in new:
+    if before is None:
         return []
     return untimely(before, Standing(new["issuedBy"], frozenset(new.get("trusted", ()))))
 

@@ -33,6 +33,8 @@ from temporalio.api.cloud.namespace.v1 import Namespace, NamespaceSpec
 from temporalio.api.cloud.operation.v1 import AsyncOperation
 from temporalio.api.cloud.resource.v1 import ResourceState
 
+from tests.e2e.ports import free_ports
+
 UNDER_WAY = (AsyncOperation.STATE_PENDING, AsyncOperation.STATE_IN_PROGRESS)
 UPDATE, READ, LOOK = "UpdateNamespace", "GetNamespace", "GetAsyncOperation"
 
@@ -103,12 +105,13 @@ class Held:
 class CloudService:
     """Runs from `with` to `with`'s end, in a thread. `state` is its folder; `tls` is a server's chain and key, PEM."""
 
-    def __init__(self, state: Path, *, api_key: str, tls: tuple[bytes, bytes] | None = None, port: int = 0) -> None:
+    def __init__(self, state: Path, *, api_key: str, tls: tuple[bytes, bytes] | None = None) -> None:
         self.api_key = api_key
         self.dials = Dials()
         self.calls: list[Call] = []
         self.updates: list[UpdateNamespaceRequest] = []
-        self.port = port
+        # Of those that the kernel gives nobody else while this one is down.
+        (self.port,) = free_ports(1)
         self._state = state
         self._tls = tls
         self._held: Held | None = None
