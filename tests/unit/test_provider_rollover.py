@@ -170,3 +170,14 @@ async def test_an_authority_has_no_standing(provider: KeyVaultProvider) -> None:
 async def test_a_program_that_tells_no_standing_is_not_judged(provider: KeyVaultProvider) -> None:
     """Somebody else's program may use this provider without generations."""
     assert (await passed(provider, LEAF_STATE, LEAF_INPUTS)).changes is False
+
+
+async def test_an_intermediate_that_waits_for_an_issuer_elsewhere_is_no_step_of_a_rollover(
+    provider: KeyVaultProvider,
+) -> None:
+    """Its issuer has no key here to tell a generation by, and nobody is shown an intermediate alone."""
+    elsewhere = {"certificatePem": AUTHORITY_STATE["certificatePem"], "chainPem": []}
+    inputs = {**AUTHORITY_INPUTS, "issuer": elsewhere}
+    state = {**AUTHORITY_STATE, **inputs, "certificatePem": None, "signingRequestPem": "a request"}
+
+    assert not (await diff(provider, state, inputs)).changes
