@@ -58,16 +58,16 @@ def track_settings(newcomer: Newcomer) -> None:
 def test_renew(newcomer: Newcomer) -> None:
     """The runbook that is opened at two in the morning."""
     set_settings(newcomer, {"temporal-azure:certificates": {"default": {}, "late": {}}})
-    typed(newcomer, "make up\n", **ago(70))
-    before = {name: delivered(newcomer, f"workers/{name}/{name}") for name in ("late", "default")}
+    # Its files are not written then: to the others, which were issued since, it is not yet their time.
+    assert re.search(r"Certificate +late created", newcomer.run("make up\n", **ago(70)).stdout)
+    before = delivered(newcomer, "workers/default/default")
     (command,) = steps("renew.md")
 
     assert re.search(r"~ +temporalazure:keyvault:Certificate +late update", typed(newcomer, "make preview\n"))
     typed(newcomer, command)
 
     assert delivered(newcomer, "workers/late/late").not_valid_after_utc > datetime.now(UTC) + timedelta(days=80)
-    assert delivered(newcomer, "workers/late/late") != before["late"]
-    assert delivered(newcomer, "workers/default/default") == before["default"]
+    assert delivered(newcomer, "workers/default/default") == before
 
 
 def test_rotate_the_ui_secret(newcomer: Newcomer) -> None:
