@@ -4,7 +4,6 @@ It asks nobody, so it has no address. The shapes of inputs and outputs are those
 the SDK does not say. What a certificate holds and how it is encoded, ids, defaults, and what replaces a resource are
 those of the official plugin, a bridge to Terraform's provider that is written in Go: names are encoded as Go does.
 
-In one thing it follows the SDK's documentation and not the provider's sources (4.2.1, April 2026): a `maxPathLength` of
-0 gets into the certificate, while those leave it out, because Go wants to be told of a zero twice. Write-only keys
-(`privateKeyPemWo`) are refused.
+A `maxPathLength` of 0 is left out of the certificate, as by the provider's sources (4.2.1, April 2026): Go wants to be
+told of a zero twice. Write-only keys (`privateKeyPemWo`) are refused.
 """
