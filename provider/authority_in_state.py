@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
+from cryptography import x509
 from pulumi.provider.experimental.provider import (
     CheckRequest,
     CheckResponse,
@@ -18,8 +19,6 @@ from pulumi.provider.experimental.provider import (
     DeleteRequest,
     DiffRequest,
     DiffResponse,
-    PropertyDiff,
-    PropertyDiffKind,
     ReadRequest,
     ReadResponse,
     UpdateRequest,
@@ -34,7 +33,7 @@ from plugin import UNKNOWN, Engine, PluginError, difference, has_unknown, plain,
 from provider import NAME, clock
 from provider.attention import refuse_another_authority, warn_of_the_end
 from provider.inputs import Model, problems
-from provider.resource import diff_response, failures
+from provider.resource import diff_response, failures, moved
 
 AUTHORITY_IN_STATE: Final = f"{NAME}:state:Authority"
 
@@ -85,17 +84,15 @@ class AuthorityInStateResource:
     async def diff(self, request: DiffRequest) -> DiffResponse:
         old, new = plain(request.old_state), plain(request.new_inputs)
         changes = difference(_kept(old), _kept(new))
-        replaces = [path for path in changes if path in _PLACE]
+        replaces = moved(changes, _PLACE)
         if not replaces:
             refuse_another_authority(old, changes)
             if not changes and not has_unknown(new):
                 certificate = load_certificate(old["certificatePem"])
                 wanted = AuthorityInStateInputs.model_validate(new)
-                if wrong := _deviations(old["certificatePem"], wanted):
+                if wrong := _deviations(certificate, wanted):
                     raise _another_key(wanted.name, wrong)
                 await warn_of_the_end(self._engine, request.urn, certificate, clock.now())
-        for path in replaces:
-            changes[path] = PropertyDiff(PropertyDiffKind.UPDATE_REPLACE, input_diff=True)
         return diff_response(changes, replaces, _PLACE)
 
     async def create(self, request: CreateRequest) -> CreateResponse:
@@ -127,8 +124,7 @@ def _kept(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {name: inputs[name] for name in STATE_NAMES if inputs.get(name) is not None}
 
 
-def _deviations(certificate_pem: str, wanted: AuthorityInStateInputs) -> list[str]:
-    certificate = load_certificate(certificate_pem)
+def _deviations(certificate: x509.Certificate, wanted: AuthorityInStateInputs) -> list[str]:
     found = deviations(certificate, wanted.policy, None)
     if certificate.public_key() != load_private_key(wanted.private_key_pem).public_key():
         found.append("its key is another one")

@@ -8,7 +8,6 @@ loopback unless the caller says otherwise, and everything ends with this process
 import http.client
 import json
 import re
-import shlex
 import signal
 import socket
 import subprocess
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from deploy import envfile
 from environment import CLI, SERVER, UI, Document, default_ports
 from tools import ToolError
 from tools.processes import Process, ProcessEndedError, wait_until
@@ -56,12 +56,12 @@ class Site:
         """The variables of an environment file. Raises ToolError when there is none."""
         path = self.deployed / file
         try:
-            text = path.read_text()
+            content = path.read_bytes()
         except OSError as error:
             raise ToolError(
                 f"{path} cannot be read ({error.strerror}); nothing was started: {self.provision}"
             ) from None
-        return dict(word.split("=", 1) for word in shlex.split(text, comments=True))
+        return envfile.parse(content)
 
     def chosen(self, template: Path, given: Mapping[str, str]) -> dict[str, str]:
         """Those of the caller's variables that a template asks for and an environment file does not give."""
