@@ -1,8 +1,8 @@
 """The process: one per state directory, listening on 127.0.0.1 and nowhere else.
 
 Ports are allotted once and kept with the state, below the range that systems hand to outgoing connections, so that a
-restart finds them free. `endpoint.json` is there exactly while every listener is up (a killed process leaves it behind:
-its `pid` tells).
+restart finds them free; a deleted vault's stays taken, for its recovery. `endpoint.json` is there exactly while every
+listener is up (a killed process leaves it behind: its `pid` tells).
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from localazure.entra.tokens import Tokens
 from localazure.files import write_atomically
 from localazure.requestlog import RequestLog
 from localazure.store import Document, Store
-from localazure.vaults import VAULTS, Vault
+from localazure.vaults import DELETED_VAULTS, VAULTS, Vault
 
 _HOST = "127.0.0.1"
 _MAIN = ""
@@ -73,7 +73,7 @@ async def _serve(state: Path, port: int | None) -> None:
         origin = f"https://{_HOST}:{cloud['port']}"
 
         async def open_vault(vault: Vault) -> None:
-            await listeners.open(vault.name, URL(vault.uri).port or 0, vault_app(vault, context))
+            await listeners.open(vault.name, _port_of(vault.document), vault_app(vault, context))
 
         async def close_vault(vault: Vault) -> None:
             await listeners.close(vault.name)
@@ -90,10 +90,12 @@ async def _serve(state: Path, port: int | None) -> None:
             subscription_id=cloud["subscriptionId"],
             open_vault=open_vault,
             close_vault=close_vault,
-            allot_port=_free_port,
+            allot_port=listeners.allot,
             stop=stopped.set,
         )
         await listeners.open(_MAIN, cloud["port"], main_app(context))
+        for _, deleted in store.items(DELETED_VAULTS):
+            listeners.keep(_port_of(deleted))
         for name, _ in store.items(VAULTS):
             await open_vault(Vault(name, store))
         loop = asyncio.get_running_loop()
@@ -115,17 +117,30 @@ async def _serve(state: Path, port: int | None) -> None:
 
 
 class _Listeners:
-    """The listening applications by name: the vaults', and the main one."""
+    """The listening applications by name, the vaults' and the main one, and the ports that are kept for others."""
 
     def __init__(self, tls_context: ssl.SSLContext) -> None:
         self._tls_context = tls_context
         self._runners: dict[str, web.AppRunner] = {}
+        self._kept: dict[int, socket.socket] = {}
+
+    def allot(self) -> int:
+        """Return a port that was free, and that nobody else gets from now on."""
+        port = _free_port()
+        self.keep(port)
+        return port
+
+    def keep(self, port: int) -> None:
+        """See that nobody else gets a port before it is listened on; one that somebody has already is theirs."""
+        with suppress(OSError):
+            self._kept[port] = _bound(port)
 
     async def open(self, name: str, port: int, app: web.Application) -> None:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
         await runner.setup()
         try:
-            await web.TCPSite(runner, _HOST, port, ssl_context=self._tls_context).start()
+            kept = self._kept.pop(port, None) or _bound(port)
+            await web.SockSite(runner, kept, ssl_context=self._tls_context).start()
         except OSError as error:
             await runner.cleanup()
             what = f"vault {name}" if name else "the local Azure"
@@ -136,12 +151,18 @@ class _Listeners:
         self._runners[name] = runner
 
     async def close(self, name: str) -> None:
+        """Listen no more; the port is kept."""
         runner = self._runners.pop(name, None)
         if runner is not None:
+            ports = [port for _, port in runner.addresses]
             await runner.cleanup()
+            for port in ports:
+                self.keep(port)
 
     async def close_all(self) -> None:
         await asyncio.gather(*(self.close(name) for name in list(self._runners)))
+        for kept in self._kept.values():
+            kept.close()
 
 
 def _cloud(store: Store, port: int | None) -> Document:
@@ -162,6 +183,22 @@ def _dials(state: Path) -> Dials:
         return Dials.model_validate_json(given.read_bytes())
     except ValidationError as error:
         raise StartError(f"{given}: {error}") from error
+
+
+def _port_of(vault: Document) -> int:
+    return URL(vault["properties"]["vaultUri"]).port or 0
+
+
+def _bound(port: int) -> socket.socket:
+    """Return a socket that has the port and does not listen. Raises OSError if another process has it."""
+    bound = socket.socket()
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((_HOST, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 def _free_port() -> int:

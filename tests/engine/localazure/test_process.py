@@ -141,6 +141,30 @@ def test_a_taken_port_is_said_and_not_swapped(start: Start) -> None:
     start()
 
 
+def test_a_deleted_vault_keeps_its_port(start: Start) -> None:
+    """A vault comes back under the address that stacks know, or not at all: nobody may have got that meanwhile."""
+    azure, sdk = start()
+    group = sdk.create_group()
+    vault = sdk.create_vault(group)
+    uri = vault.properties.vault_uri
+    port = int(uri.rstrip("/").rpartition(":")[2])
+    sdk.vaults().vaults.delete(group, vault.name)
+    assert_taken(port)
+    azure.stop()
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", port))
+    azure, sdk = start()
+    assert_taken(port)
+    sdk.create_vault(group, vault.name, createMode="recover")
+    sdk.assign("deployer", ADMINISTRATOR, vault.id)
+    assert secrets_in(sdk, uri).set_secret("ui", "value").value == "value"
+
+
+def assert_taken(port: int) -> None:
+    with socket.socket() as somebody, pytest.raises(OSError, match="Address already in use"):
+        somebody.bind(("127.0.0.1", port))
+
+
 def test_wrong_dials_at_the_start_are_said(tmp_path: Path) -> None:
     """The log's tail is in the exception: nobody should have to look for it."""
     with pytest.raises(LocalAzureError, match="rbacPropagationSecond"):
