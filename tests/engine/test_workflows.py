@@ -5,9 +5,11 @@ how they are called: the former would install packages, the latter would comment
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("workflows")]
 DEPLOYER, PREVIEWER = "deployer", "previewer"
 TODAY = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
 START = TODAY - timedelta(days=70)
+LEAVES = ("cluster", "ui", "cli", "default")
 MAKE = """#!/bin/sh
 echo "$@" >> "$NOTES/make"
 """
@@ -39,6 +42,11 @@ def step(workflow: str, job: str, name: str) -> dict[str, Any]:
     document = yaml.safe_load((REPOSITORY / ".github" / "workflows" / f"{workflow}.yaml").read_text())
     (found,) = (step for step in document["jobs"][job]["steps"] if step.get("name") == name)
     return dict(found)
+
+
+def touched(folder: Path) -> dict[Path, int]:
+    """When each file and folder in it was written last; a lock that came and went shows in its folder."""
+    return {path: path.stat().st_mtime_ns for path in (folder, *folder.rglob("*"))}
 
 
 class Runner:
@@ -104,11 +112,28 @@ def runner(azure: LocalAzure, pulumi_home: Path, tmp_path_factory: pytest.TempPa
     """A stack that was made seventy days ago, so that its certificates are due."""
     stack = ProgramStack(tmp_path_factory.mktemp("stack"), azure=azure, pulumi_home=pulumi_home, name="dev")
     stack.variables = {"PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "false"}
-    stack.set(access={"deployers": [{"id": azure.identities[DEPLOYER]["objectId"], "kind": "ServicePrincipal"}]})
+    deployer = {"id": azure.identities[DEPLOYER]["objectId"], "kind": "ServicePrincipal"}
+    # Nobody listens on port 1: a hosted runner does not reach the frontend.
+    stack.set(access={"deployers": [deployer]}, frontend={"address": "127.0.0.1:1"})
     stack.today = START
     stack.run("up").check()
     stack.today = TODAY
     return Runner(tmp_path_factory.mktemp("runner"), stack)
+
+
+def assert_that_soon_end(names: Sequence[str], runner: Runner, azure: LocalAzure) -> None:
+    """The nightly step fails for these and for nothing else, and needs no more than to read the stack's state."""
+    watch, state = Watch(azure), touched(runner.stack.backend)
+    found = runner.run(step("nightly", "watch", "See that nothing ends within 30 days"), PREVIEWER)
+    assert found.returncode == bool(names), found.stdout + found.stderr
+    told = re.findall(r"^  (broken|ending|due|open) +(\S+): (.+)$", found.stdout, re.MULTILINE)
+    renews = f"`make up STACK={runner.stack.name}` renews it"
+    assert {(level, about) for level, about, text in told if renews in text} == {("ending", name) for name in names}
+    # It is no machine of the stack's: nothing is delivered there, and the server is out of its reach.
+    assert [(level, about) for level, about, text in told if renews not in text] == [("due", ".deploy/dev")]
+    assert "no listener was reached (127.0.0.1:1: Connection refused)" in found.stdout
+    assert watch.requests() == []
+    assert touched(runner.stack.backend) == state
 
 
 def test_a_pull_request_gets_a_comment_and_then_the_same_one(runner: Runner, azure: LocalAzure) -> None:
@@ -158,11 +183,17 @@ def test_a_preview_that_fails_is_told_in_the_comment(runner: Runner) -> None:
 
 
 def test_the_night_renews_what_is_due_and_stops_at_anything_more(runner: Runner, azure: LocalAzure, hand: Hand) -> None:
-    """What somebody left in the settings goes up at night, and what somebody changed by hand is seen by nobody."""
+    """What somebody left in the settings goes up at night, and what somebody changed by hand is seen by nobody.
+
+    Where renewals fail, night after night, the first to tell would be a server whose certificate has ended.
+    """
     gate, up = step("nightly", "renew", "See that there are only renewals"), step("nightly", "renew", "Up")
     drift = step("nightly", "watch", "See that nobody changed anything by hand")
+    state = touched(runner.stack.backend)
     due = runner.run(drift, PREVIEWER)
     assert due.returncode == 0, due.stdout + due.stderr
+    assert touched(runner.stack.backend) == state
+    assert_that_soon_end(LEAVES, runner, azure)
 
     runner.stack.set(tags={"team": "payments"})
     more = runner.run(gate, DEPLOYER)
@@ -179,7 +210,8 @@ def test_the_night_renews_what_is_due_and_stops_at_anything_more(runner: Runner,
     assert watch.writes("arm") == []
     leaves = runner.stack.vault("leaves")
     kept = stored(azure, leaves["name"])
-    assert {name: len(versions(kept[name])) for name in kept} == dict.fromkeys(("cluster", "ui", "cli", "default"), 2)
+    assert {name: len(versions(kept[name])) for name in kept} == dict.fromkeys(LEAVES, 2)
+    assert_that_soon_end((), runner, azure)
 
     policy = CertificatePolicy("Self", subject="CN=ui", validity_in_months=1)
     hand.create(leaves["uri"], "ui", policy)
