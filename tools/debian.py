@@ -39,7 +39,7 @@ MAVEN = DebianProgram(names=("mvn",), package="maven", needed_for="the example i
 POSTGRESQL = DebianProgram(
     names=("postgres",),
     package="postgresql",
-    needed_for="the tests of deploy/compose.yaml",
+    needed_for="the tests of deploy/compose.yaml and of `make serve`",
     directories="/usr/lib/postgresql/*/bin",
 )
 BUSYBOX = DebianProgram(names=("busybox",), package="busybox", needed_for="the tests of deploy/compose.yaml")

@@ -8,8 +8,11 @@ no namespaces the ports are the machine's, and a page has to end what it starts.
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -18,7 +21,7 @@ import psutil
 from tools import REPOSITORY
 
 _UNSHARE = ("unshare", "--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
-_ENTER = ("nsenter", "--user", "--net", "--pid", "--mount", "--preserve-credentials", "--target")
+_ENTER = ("nsenter", "--user", "--net", "--preserve-credentials", "--target")
 _HOLD = "ip link set lo up && echo ready && exec sleep infinity"
 _BLOCK = re.compile(r"^( *)```sh\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _SHARED = (".venv", ".tools")
@@ -63,13 +66,12 @@ class Newcomer:
 
     def run(self, script: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a script as a person's shell would, up to the first command that fails."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(_CALLERS_OWN)}
         # Files, because what goes on in the background would keep pipes open.
         with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
             done = subprocess.run(
                 [*self._inside(), "bash", "-euo", "pipefail", "-c", script],
                 cwd=self.clone,
-                env=environment | variables,
+                env=_environment() | variables,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=errors,
@@ -81,11 +83,74 @@ class Newcomer:
             errors.seek(0)
             return subprocess.CompletedProcess(script, done.returncode, output.read(), errors.read())
 
+    def start(self, *command: str, log: Path, **variables: str) -> "Terminal":
+        """Run a command in a terminal of its own, and go on."""
+        return Terminal([*self._inside(), *command], self.clone, _environment() | variables, log)
+
+    def network(self) -> tuple[str, ...]:
+        """What runs a command of this machine where the clone's loopback is."""
+        return (*_ENTER, self._first()) if self._holder else ()
+
     def _inside(self) -> tuple[str, ...]:
-        if self._holder is None:
-            return ()
+        return (*_ENTER, self._first(), "--pid", "--mount", f"--wd={self.clone}", "--") if self._holder else ()
+
+    def _first(self) -> str:
+        assert self._holder
         (first,) = psutil.Process(self._holder.pid).children()
-        return (*_ENTER, str(first.pid), f"--wd={self.clone}", "--")
+        return str(first.pid)
+
+
+class Terminal:
+    """A command in a terminal of its own. What it says is in `log`."""
+
+    def __init__(self, command: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path) -> None:
+        self._log = log
+        with log.open("wb") as output:
+            self._shell = subprocess.Popen(
+                command,
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def said(self) -> str:
+        return self._log.read_text()
+
+    def press_ctrl_c(self) -> None:
+        """Once: the whole group of processes gets it, as from a terminal."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._shell.pid, signal.SIGINT)
+
+    def running(self) -> list[psutil.Process]:
+        """The processes of the group, those that nobody has asked how they ended left out."""
+        self._shell.poll()
+        return [process for process in psutil.process_iter() if _group(process) == self._shell.pid]
+
+
+def writers(folder: Path) -> list[psutil.Process]:
+    """The processes that have a file in a folder open."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if any(file.path.startswith(str(folder)) for file in process.open_files()):
+                found.append(process)
+    return found
+
+
+def _group(process: psutil.Process) -> int | None:
+    with suppress(psutil.Error, ProcessLookupError):
+        if process.status() != psutil.STATUS_ZOMBIE:
+            return os.getpgid(process.pid)
+    return None
+
+
+def _environment() -> dict[str, str]:
+    """The caller's, without what is about another stack."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_CALLERS_OWN)}
 
 
 def _holder() -> "subprocess.Popen[str] | None":

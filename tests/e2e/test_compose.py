@@ -16,11 +16,11 @@ import pytest
 
 from deploy import directory
 from tests import temporal_sources
-from tests.e2e import sample_worker
+from tests.e2e import postgresql, sample_worker
 from tests.e2e.containers import PATH, Image, Project, Service, possible
 from tests.e2e.stack import CONTAINER_ROOT, WORKER_ENV, Stack
 from tests.e2e.temporal import cli_program, server_program, ui_program
-from tools import REPOSITORY, debian
+from tools import REPOSITORY
 from tools.processes import wait_until
 from tools.toolchain import TEMPORAL_SERVER, UI_SERVER, Toolchain
 
@@ -36,20 +36,6 @@ OWN_DIRECTORY = {
 }
 ALWAYS_UP = ("server", "internal-frontend", "health", "ui")
 UI_LOADS = "loaded new tls key pair"
-PASSWORD = "it's-$ecret:+%/@"
-
-# What the image's docker-entrypoint.sh does, which is in no module: set up once, then serve.
-_POSTGRESQL_ENTRYPOINT = """\
-#!/bin/sh
-set -eu
-if [ ! -s "$PGDATA/PG_VERSION" ]; then
-  printf %s "$POSTGRES_PASSWORD" > /tmp/password
-  initdb --username="$POSTGRES_USER" --pwfile=/tmp/password --encoding=UTF8 --locale=C.UTF-8 --no-sync
-  rm /tmp/password
-  echo "host all all all scram-sha-256" >> "$PGDATA/pg_hba.conf"
-fi
-exec postgres -c 'listen_addresses=*'
-"""
 
 
 def configure(stack_directory: Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -58,7 +44,7 @@ def configure(stack_directory: Path, **variables: str) -> subprocess.CompletedPr
         "PATH": os.environ["PATH"],
         "DEPLOY_DIRECTORY": str(stack_directory.parent),
         "STACK": stack_directory.name,
-        "POSTGRES_PASSWORD": PASSWORD,
+        "POSTGRES_PASSWORD": postgresql.PASSWORD,
     } | variables
     command = [
         str(Toolchain().docker_compose()),
@@ -83,7 +69,6 @@ def configure(stack_directory: Path, **variables: str) -> subprocess.CompletedPr
 def images(scratch: Path) -> dict[str, Image]:
     """What the images hold, by their names, from the sources that they are built of."""
     server, interface = temporal_sources.server(), temporal_sources.user_interface()
-    postgres = debian.found(debian.POSTGRESQL)
 
     def script(name: str, text: str) -> Path:
         (scratch / name).write_text(text)
@@ -115,9 +100,9 @@ def images(scratch: Path) -> dict[str, Image]:
             directory="/home/ui-server",
         ),
         "postgres": Image(
-            files={"/usr/local/bin/docker-entrypoint.sh": script("postgresql.sh", _POSTGRESQL_ENTRYPOINT)},
+            files={"/usr/local/bin/docker-entrypoint.sh": script("postgresql.sh", postgresql.ENTRYPOINT)},
             entrypoint=("docker-entrypoint.sh",),
-            path=f"{PATH}:{postgres.resolve().parent}",
+            path=f"{PATH}:{postgresql.programs()}",
             variables={"PGDATA": "/var/lib/postgresql/data"},
         ),
     }

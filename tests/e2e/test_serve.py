@@ -11,12 +11,12 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
 import pytest
 from filelock import FileLock
 
 from environment import default_ports
 from tests.e2e import sample_worker
+from tests.e2e.newcomer import writers
 from tests.e2e.ports import free_ports
 from tests.e2e.stack import WORKER_ENV, Stack
 from tools import REPOSITORY, ToolError
@@ -57,19 +57,6 @@ def site(stack: Stack, shared: Path, tmp_path: Path) -> Iterator[Site]:
         yield Site(deployed=deployed, database=tmp_path / "database", variables=chosen, provision="make up STACK=local")
 
 
-def processes_of(site: Site) -> list[psutil.Process]:
-    """The programs that were started with the files of this site."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            logs_there = any(file.path.startswith(str(site.logs)) for file in process.open_files())
-        except psutil.Error:
-            continue
-        if logs_there:
-            found.append(process)
-    return found
-
-
 def test_a_workflow_runs_and_nothing_is_left_running(stack: Stack, site: Site) -> None:
     """Whoever tries it has a server at once, and none for ever after."""
     said: list[str] = []
@@ -83,9 +70,9 @@ def test_a_workflow_runs_and_nothing_is_left_running(stack: Stack, site: Site) -
         assert finished.stdout == "Hello, Temporal\n", finished.stderr
         assert temporal.frontend == stack.deployed.variables(WORKER_ENV)["TEMPORAL_ADDRESS"]
         assert temporal.namespaces == ["default"]
-        assert len(processes_of(site)) == 3
+        assert len(writers(site.logs)) == 3
 
-    assert processes_of(site) == []
+    assert writers(site.logs) == []
     assert {file.name for file in site.database.iterdir()} >= {"temporal.db", "visibility.db"}
     assert {log.name for log in site.logs.iterdir()} == {"server.log", "internal-frontend.log", "ui.log"}
     assert said == [
@@ -114,7 +101,7 @@ def test_ctrl_c_ends_everything(site: Site) -> None:
         program.send_signal(signal.SIGINT)
         program.wait(60)
 
-    assert processes_of(site) == []
+    assert writers(site.logs) == []
 
 
 def test_a_process_that_dies_ends_the_others_and_is_named(site: Site) -> None:
@@ -129,7 +116,7 @@ def test_a_process_that_dies_ends_the_others_and_is_named(site: Site) -> None:
     with pytest.raises(ToolError, match="internal-frontend ended with"):
         wait_while_one_dies()
 
-    assert processes_of(site) == []
+    assert writers(site.logs) == []
 
 
 def test_a_port_that_is_taken_is_named_before_anything_starts(site: Site) -> None:
@@ -165,4 +152,4 @@ def test_a_server_that_does_not_come_up_says_why(site: Site) -> None:
     ):
         pass
 
-    assert processes_of(site) == []
+    assert writers(site.logs) == []
