@@ -48,8 +48,19 @@ def server_config(deployment: Deployment) -> str:
 
 
 def dynamic_config() -> str:
-    """dynamicconfig.yaml. Without it the membership ports talk plain text and let any stranger join the cluster."""
-    return "system.enableRingpopTLS:\n  - value: true\n"
+    """dynamicconfig.yaml. Without it the membership ports talk plain text and let any stranger join the cluster.
+
+    A node that ends has left the membership, and then finishes what other nodes have asked of it. Left alone the server
+    does not: these calls end with CANCELLED, which clients are told and do not try again.
+    """
+    return "".join(f"{key}:\n  - value: {value}\n" for key, value in _DYNAMIC_CONFIG.items())
+
+
+_DYNAMIC_CONFIG = {
+    "system.enableRingpopTLS": "true",
+    "history.shutdownDrainDuration": "2s",
+    "matching.shutdownDrainDuration": "2s",
+}
 
 
 _HEADER = f"""\

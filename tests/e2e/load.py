@@ -25,9 +25,14 @@ class Load:
         self._process = Process(command, deployed.variables(WORKER_ENV), log, cwd=REPOSITORY)
 
     def wait_for_more(self, workflows: int = 6) -> None:
-        """Wait until so many more workflows have completed."""
+        """Wait until so many more workflows have completed. Raises ProcessEndedError if a call has failed for good."""
         wanted = len(self._lines()) + workflows
-        wait_until(lambda: len(self._lines()) >= wanted, f"{workflows} more workflows complete", timeout_seconds=60)
+
+        def is_done() -> bool:
+            self._process.require_running()
+            return len(self._lines()) >= wanted
+
+        wait_until(is_done, f"{workflows} more workflows complete", timeout_seconds=60)
 
     def stop(self) -> tuple[int, set[str]]:
         """Its exit status, and what it has said."""

@@ -26,10 +26,15 @@ def pulumi_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAzure]:
-    """Role assignments count at once, and keys are there when asked for, unless a test dials otherwise."""
+    """Role assignments count at once, and keys are there when asked for, unless a test dials otherwise.
+
+    Clients try again what it failed on: only its log tells of that, and why something was refused the second time.
+    """
     state = tmp_path_factory.mktemp("azure")
     with LocalAzure.start(state, rbacPropagationSeconds=0, certificatePendingPolls=0) as running:
         yield running
+    log = (state / "log").read_text()
+    assert "Traceback" not in log, log
 
 
 @pytest.fixture(scope="session")
