@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -41,6 +40,7 @@ from environment import (
 )
 from pki import Role
 from pki.chain import issued
+from pki.host_names import vouches_for
 
 AUTHORITY_WARNING = timedelta(days=180)
 """How long before its end an authority is warned about; `up` warns at the same time."""
@@ -338,17 +338,6 @@ def _server_name_problems(name: str, startup: Startup, outputs: Outputs) -> Iter
                     "No connection to the server would succeed.",
                     f"Put {value} among certificates.{SERVER.certificate}.dnsNames, and run `make up`.",
                 )
-
-
-def vouches_for(certificate: x509.Certificate, host: str) -> bool:
-    """Tell whether a certificate has a DNS name for `host`; a wildcard stands for one label (RFC 9525, 6.3)."""
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return False
-    host = host.lower()
-    parent = f"*.{host.partition('.')[2]}"
-    return any(name.lower() in (host, parent) for name in names.get_values_for_type(x509.DNSName))
 
 
 def _encoded(public_key: PublicKeyTypes) -> bytes:

@@ -19,6 +19,7 @@ from deploy.listeners import Handshake, Outcome
 from deploy.outputs import Outputs
 from environment import CLI, SERVER
 from pki import Role
+from pki.host_names import vouches_for
 
 _REVOKE = "docs/runbooks/revoke-a-person-or-worker.md"
 _REFRESH = "TEMPORAL_TLS_REFRESH_INTERVAL"
@@ -235,7 +236,7 @@ def _of_listeners(seen: Seen) -> Iterator[_Said]:
                 f"{shown} of {issuer}, which the stack does not trust ({answer.detail}). {_FOREIGN}",
             )
             continue
-        if not checks.vouches_for(leaf, answer.listener.server_name):
+        if not vouches_for(leaf, answer.listener.server_name):
             wrong = (
                 f"{shown}, which has no name {answer.listener.server_name}: clients that ask for this name refuse it"
             )

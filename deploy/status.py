@@ -11,13 +11,13 @@ from cryptography import x509
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from deploy import checks
 from deploy.deliveries import SECRETS_NOT_COMPARED, Delivery, State, trusts
 from deploy.findings import Finding, Level, Loaded, Seen, findings, loaded, serial, trust_difference
 from deploy.listeners import Handshake, Outcome
 from deploy.outputs import Outputs
 from environment import UI, worker
 from pki import Role
+from pki.host_names import vouches_for
 
 
 class _Model(BaseModel):
@@ -218,7 +218,7 @@ def _listener(seen: Seen, answer: Handshake) -> ListenerStatus:
         "not_after": leaf.not_valid_after_utc,
         "days_left": (leaf.not_valid_after_utc - seen.now).days,
         "verifies": answer.verifies,
-        "name_fits": checks.vouches_for(leaf, listener.server_name),
+        "name_fits": vouches_for(leaf, listener.server_name),
         "admitted": answer.admitted,
     }
     return status.model_copy(update=presented)

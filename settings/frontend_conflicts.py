@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pki import Role
+from pki.host_names import covers
 from settings.problems import Location, Problem, listed, quoted
 from settings.resolved import CertificateSettings, Settings
 
@@ -62,7 +63,7 @@ def _cluster(cluster: CertificateSettings, settings: Settings) -> Iterator[Probl
             rests_on=((*_HERE, setting),),
         )
     for host in (settings.frontend.server_name, *settings.frontend.host_overrides):
-        if not _vouches_for(cluster, host):
+        if not covers(cluster.dns_names, host):
             setting = (
                 "frontend.serverName" if host == settings.frontend.server_name else "one of frontend.hostOverrides"
             )
@@ -73,12 +74,6 @@ def _cluster(cluster: CertificateSettings, settings: Settings) -> Iterator[Probl
                 "Add it, or leave dnsNames out.",
                 rests_on=((*_HERE, "serverName"), (*_HERE, "hostOverrides")),
             )
-
-
-def _vouches_for(cluster: CertificateSettings, host: str) -> bool:
-    """Tell whether the certificate has the name, or a wildcard in the place of its first label (RFC 9525, 6.3)."""
-    name = host.lower()
-    return bool({name, f"*.{name.partition('.')[2]}"} & {each.lower() for each in cluster.dns_names})
 
 
 def _client(client: CertificateSettings, settings: Settings) -> Iterator[Problem]:
