@@ -13,6 +13,7 @@ from pulumi.provider.experimental.provider import PropertyDiff, PropertyDiffKind
 
 from localazure.plugins.azure_native.shapes import LIMITS, as_inputs, from_body, previewed, shape_of, to_body
 from localazure.plugins.azure_native.specs import SPECS, Spec
+from localazure.plugins.resources import spec_of
 from localazure.plugins.shapes import problems
 from plugin import UNKNOWN, PluginError, difference, property_of
 
@@ -37,18 +38,8 @@ class Resource:
     @classmethod
     @cache
     def of(cls, token: str) -> Self:
-        """Return the resource for a type as the engine names it, which may be qualified by its parents' types.
-
-        Raises:
-            PluginError: if the stand-in does not serve the type.
-        """
-        spec = SPECS.get(token.rpartition("$")[2])
-        if spec is None:
-            raise PluginError(
-                f"Resource type {token} not found: the stand-in for azure-native serves {', '.join(SPECS)}. "
-                "Nothing was sent. Add it to the stand-in, or use the official plugin."
-            )
-        return cls(spec)
+        """Return the resource for a type. Raises PluginError if the stand-in does not serve it."""
+        return cls(spec_of(token, SPECS, "azure-native"))
 
     @property
     def has_location(self) -> bool:

@@ -14,8 +14,9 @@ from localazure.plugins.azuread.entitlements import entitlement_problems
 from localazure.plugins.azuread.fields import Plain, comparable, problems, put, value_at, with_defaults
 from localazure.plugins.azuread.spec import Spec
 from localazure.plugins.azuread.specs import LIMITS, SPECS
+from localazure.plugins.resources import spec_of
 from localazure.plugins.shapes import problems as shape_problems
-from plugin import UNKNOWN, PluginError, difference, has_unknown, property_of
+from plugin import UNKNOWN, difference, has_unknown, property_of
 
 _REPLACEMENTS = {
     PropertyDiffKind.ADD: PropertyDiffKind.ADD_REPLACE,
@@ -41,18 +42,8 @@ class Resource:
     @classmethod
     @cache
     def of(cls, token: str) -> Self:
-        """Return the resource for a type as the engine names it, which may be qualified by its parents' types.
-
-        Raises:
-            PluginError: if the stand-in does not serve the type.
-        """
-        spec = SPECS.get(token.rpartition("$")[2])
-        if spec is None:
-            raise PluginError(
-                f"Resource type {token} not found: the stand-in for azuread serves {', '.join(SPECS)}. "
-                "Nothing was sent. Add it to the stand-in, or use the official plugin."
-            )
-        return cls(spec)
+        """Return the resource for a type. Raises PluginError if the stand-in does not serve it."""
+        return cls(spec_of(token, SPECS, "azuread"))
 
     def checked(self, inputs: Plain) -> dict[str, Any]:
         """Return inputs with their defaults, and without what the official plugin notes among them for itself."""

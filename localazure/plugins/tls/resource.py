@@ -13,9 +13,10 @@ from typing import Any, Self
 
 from pulumi.provider.experimental.provider import PropertyDiff, PropertyDiffKind
 
+from localazure.plugins.resources import spec_of
 from localazure.plugins.shapes import problems as shape_problems
 from localazure.plugins.tls.specs import SPECS, Spec
-from plugin import UNKNOWN, PluginError, difference, has_unknown, property_of
+from plugin import UNKNOWN, difference, has_unknown, property_of
 
 Plain = Mapping[str, Any]
 
@@ -36,18 +37,8 @@ class Resource:
     @classmethod
     @cache
     def of(cls, token: str) -> Self:
-        """Return the resource for a type as the engine names it, which may be qualified by its parents' types.
-
-        Raises:
-            PluginError: if the stand-in does not serve the type.
-        """
-        spec = SPECS.get(token.rpartition("$")[2])
-        if spec is None:
-            raise PluginError(
-                f"Resource type {token} not found: the stand-in for tls serves {', '.join(SPECS)}. "
-                "Nothing was made. Add it to the stand-in, or use the official plugin."
-            )
-        return cls(spec)
+        """Return the resource for a type. Raises PluginError if the stand-in does not serve it."""
+        return cls(spec_of(token, SPECS, "tls"))
 
     def problems(self, name: str, inputs: Plain) -> list[str]:
         """Return what is wrong with inputs of the resource `name`."""
