@@ -17,8 +17,9 @@ from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.provider.experimental.provider import CheckFailure
 
 from localazure.plugins.azure_native.arm import Arm, ArmError, HttpArm
-from localazure.plugins.azure_native.resource import API_VERSION, Resource, replaced_by
+from localazure.plugins.azure_native.resource import API_VERSION, Resource
 from localazure.plugins.connection import Connection
+from localazure.plugins.resources import replaced_by
 from plugin import UNKNOWN, Engine, PluginError, plain, property_of, property_values
 
 _CLIENT_CONFIG = "azure-native:authorization:getClientConfig"

@@ -13,17 +13,12 @@ from pulumi.provider.experimental.provider import PropertyDiff, PropertyDiffKind
 
 from localazure.plugins.azure_native.shapes import LIMITS, as_inputs, from_body, previewed, shape_of, to_body
 from localazure.plugins.azure_native.specs import SPECS, Spec
-from localazure.plugins.resources import spec_of
+from localazure.plugins.resources import REPLACEMENTS, spec_of
 from localazure.plugins.shapes import problems
 from plugin import UNKNOWN, PluginError, difference, property_of
 
 API_VERSION = "azureApiVersion"
 _STABLE_OUTPUTS = ("name", "location")
-_REPLACEMENTS = {
-    PropertyDiffKind.ADD: PropertyDiffKind.ADD_REPLACE,
-    PropertyDiffKind.DELETE: PropertyDiffKind.DELETE_REPLACE,
-    PropertyDiffKind.UPDATE: PropertyDiffKind.UPDATE_REPLACE,
-}
 
 Plain = Mapping[str, Any]
 
@@ -71,7 +66,7 @@ class Resource:
             elif name in self.spec.replacing or name in self.spec.path_parameters:
                 added_as_it_is = change.kind is PropertyDiffKind.ADD and outputs.get(name) == inputs.get(name)
                 if not added_as_it_is:
-                    changes[path] = PropertyDiff(_REPLACEMENTS[change.kind], change.input_diff)
+                    changes[path] = PropertyDiff(REPLACEMENTS[change.kind], change.input_diff)
         return changes
 
     def body(self, inputs: Plain) -> dict[str, Any]:
@@ -124,11 +119,6 @@ class Resource:
 
     def _without_path(self, values: Plain) -> dict[str, Any]:
         return {name: value for name, value in values.items() if name not in self.spec.path_parameters}
-
-
-def replaced_by(changes: Mapping[str, PropertyDiff]) -> list[str]:
-    """Return the paths of the changes that replace the resource."""
-    return [path for path, change in changes.items() if change.kind in _REPLACEMENTS.values()]
 
 
 def _same_to_azure(name: str, old: Any, new: Any) -> bool:

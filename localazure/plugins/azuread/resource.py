@@ -8,21 +8,16 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, Self
 
-from pulumi.provider.experimental.provider import PropertyDiff, PropertyDiffKind
+from pulumi.provider.experimental.provider import PropertyDiff
 
 from localazure.plugins.azuread.entitlements import entitlement_problems
 from localazure.plugins.azuread.fields import Plain, comparable, problems, put, value_at, with_defaults
 from localazure.plugins.azuread.spec import Spec
 from localazure.plugins.azuread.specs import LIMITS, SPECS
-from localazure.plugins.resources import spec_of
+from localazure.plugins.resources import REPLACEMENTS, spec_of
 from localazure.plugins.shapes import problems as shape_problems
 from plugin import UNKNOWN, difference, has_unknown, property_of
 
-_REPLACEMENTS = {
-    PropertyDiffKind.ADD: PropertyDiffKind.ADD_REPLACE,
-    PropertyDiffKind.DELETE: PropertyDiffKind.DELETE_REPLACE,
-    PropertyDiffKind.UPDATE: PropertyDiffKind.UPDATE_REPLACE,
-}
 _FOLLOWING = {
     "appRoles": "appRoleIds",
     "api": "oauth2PermissionScopeIds",
@@ -76,7 +71,7 @@ class Resource:
         # Against the state, not against the inputs of the last run.
         return {
             path: PropertyDiff(
-                _REPLACEMENTS[change.kind] if property_of(path) in self.spec.replacing else change.kind,
+                REPLACEMENTS[change.kind] if property_of(path) in self.spec.replacing else change.kind,
                 input_diff=False,
             )
             for path, change in found.items()

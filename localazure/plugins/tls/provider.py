@@ -11,9 +11,10 @@ from pulumi.provider.experimental import provider as protocol
 from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.provider.experimental.provider import CheckFailure
 
+from localazure.plugins.resources import replaced_by
 from localazure.plugins.tls import certificates, keys
 from localazure.plugins.tls.certificates import Made
-from localazure.plugins.tls.resource import Plain, Resource, is_replacement
+from localazure.plugins.tls.resource import Plain, Resource
 from plugin import Engine, PluginError, clock, plain, property_of, property_values
 
 MAKERS: Final[Mapping[str, Callable[[Plain, datetime], Made]]] = {
@@ -56,7 +57,7 @@ class Tls(protocol.Provider):
         changed = {property_of(path) for path in changes}
         return protocol.DiffResponse(
             changes=bool(changes),
-            replaces=sorted({property_of(path) for path, change in changes.items() if is_replacement(change)}),
+            replaces=sorted({property_of(path) for path in replaced_by(changes)}),
             delete_before_replace=False,
             diffs=sorted(changed),
             detailed_diff=changes,

@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Self
 
-from pulumi.provider.experimental.provider import PropertyDiff, PropertyDiffKind
+from pulumi.provider.experimental.provider import PropertyDiff
 
-from localazure.plugins.resources import spec_of
+from localazure.plugins.resources import REPLACEMENTS, spec_of
 from localazure.plugins.shapes import problems as shape_problems
 from localazure.plugins.tls.specs import SPECS, Spec
 from plugin import UNKNOWN, difference, has_unknown, property_of
@@ -21,11 +21,6 @@ from plugin import UNKNOWN, difference, has_unknown, property_of
 Plain = Mapping[str, Any]
 
 READY = "readyForRenewal"
-_REPLACEMENTS = {
-    PropertyDiffKind.ADD: PropertyDiffKind.ADD_REPLACE,
-    PropertyDiffKind.DELETE: PropertyDiffKind.DELETE_REPLACE,
-    PropertyDiffKind.UPDATE: PropertyDiffKind.UPDATE_REPLACE,
-}
 
 
 class Resource:
@@ -87,7 +82,7 @@ class Resource:
         updated = self.spec.updated | (set() if plan.get(READY) == UNKNOWN else {READY})
         return {
             path: PropertyDiff(
-                change.kind if property_of(path) in updated else _REPLACEMENTS[change.kind], change.input_diff
+                change.kind if property_of(path) in updated else REPLACEMENTS[change.kind], change.input_diff
             )
             for path, change in difference(before, plan).items()
         }
@@ -97,11 +92,6 @@ class Resource:
         if self.spec.is_certificate and is_due(state, now):
             return {**state, READY: True}
         return dict(state)
-
-
-def is_replacement(change: PropertyDiff) -> bool:
-    """Tell whether a change replaces the resource."""
-    return change.kind in _REPLACEMENTS.values()
 
 
 def is_due(certificate: Plain, now: datetime) -> bool:
