@@ -27,7 +27,6 @@ from environment import (
     AuthoritySlot,
     Certificate,
     Content,
-    Deployment,
     Document,
     Environment,
     PrivateKey,
@@ -38,6 +37,7 @@ from environment import (
     ui_environment,
     worker_environment,
 )
+from environment.sample import SampleSignOn, sample_deployment, sample_identity
 from pki import Role
 from pki.chain import issued
 from pki.host_names import vouches_for
@@ -56,20 +56,6 @@ _WHAT_FOLLOWS = {
 }
 _ISSUE_ANEW = "Run `make up`, which issues it anew."
 _RUN_UP = "Run `make up` with this version of the program."
-_WORKER_IDENTITY = {"AZURE_AUTHORITY_HOST": "", "AZURE_TENANT_ID": "", "AZURE_CLIENT_ID": ""}
-
-
-@dataclass(frozen=True)
-class _SampleSignOn:
-    worker_variables: Mapping[str, Mapping[str, str]]
-    issuer: str = ""
-    keys_url: str = ""
-    client_id: str = ""
-    client_secret: str = ""
-    scopes: str = ""
-    token_scope: str = ""
-    ui_url: str = ""
-    callback_url: str = ""
 
 
 def problems(outputs: Outputs, keys: Mapping[str, Secret], consumers: Iterable[str], now: datetime) -> list[Problem]:
@@ -189,11 +175,10 @@ def _environment_problems(name: str, startup: Startup, outputs: Outputs) -> Iter
 
 def _required(startup: Startup, outputs: Outputs) -> dict[str, Iterable[str]]:
     identities = {
-        name: _WORKER_IDENTITY | ({"AZURE_CLIENT_SECRET": ""} if worker.client_secret else {})
+        name: sample_identity(client_secret=worker.client_secret is not None)
         for name, worker in outputs.sign_on.workers.items()
     }
-    sign_on = _SampleSignOn(identities) if outputs.sign_on.client_id else None
-    sample = Deployment(internode_authority="internode", client_authorities=("clients",), sign_on=sign_on)
+    sample = sample_deployment(SampleSignOn(worker_variables=identities) if outputs.sign_on.client_id else None)
     consumer = startup.consumer
     if consumer == SERVER:
         environments = [server_environment(sample), internal_frontend_environment(sample)]

@@ -6,10 +6,9 @@ nowhere else; a variable without a meaning is an error, so none is added that no
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
+from environment.sample import SampleSignOn, sample_deployment, sample_identity
 from environment.variables import (
-    Deployment,
     cli_environment,
     internal_frontend_environment,
     server_environment,
@@ -102,31 +101,10 @@ This page is made from `environment/`."""
 _WORKER = "orders"
 
 
-@dataclass(frozen=True)
-class _SignOn:
-    issuer: str = "https://login.microsoftonline.com/TENANT/v2.0"
-    keys_url: str = "https://login.microsoftonline.com/TENANT/discovery/v2.0/keys"
-    client_id: str = "CLIENT-ID"
-    client_secret: str = "…"
-    scopes: str = "openid,profile,offline_access,CLIENT-ID/default"
-    token_scope: str = "api://CLIENT-ID/.default"
-    ui_url: str = "http://localhost:8080"
-    callback_url: str = "http://localhost:8080/auth/sso/callback"
-    worker_variables: Mapping[str, Mapping[str, str]] = field(
-        default_factory=lambda: {
-            _WORKER: {
-                "AZURE_AUTHORITY_HOST": "https://login.microsoftonline.com",
-                "AZURE_TENANT_ID": "TENANT",
-                "AZURE_CLIENT_ID": "WORKER-CLIENT-ID",
-                "AZURE_CLIENT_SECRET": "…",
-            }
-        }
-    )
-
-
 def reference() -> str:
     """Return the page."""
-    deployment = Deployment(internode_authority="internode", client_authorities=("clients",), sign_on=_SignOn())
+    identities = {_WORKER: sample_identity(client_secret=True)}
+    deployment = sample_deployment(SampleSignOn(worker_variables=identities))
     public, internal = server_environment(deployment), internal_frontend_environment(deployment)
     server = {
         name: f"`{value}`" if internal[name] == value else f"`{value}`, `{internal[name]}`"
