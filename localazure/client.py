@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 import psutil
 
 from localazure.entra.directory import Kind
+from localazure.processes import has_ended
 
 _STARTUP_SECONDS = 20
 _SHUTDOWN_SECONDS = 10
@@ -102,7 +103,7 @@ class LocalAzure:
                 self._process.wait()
         elif running is not None:
             deadline = time.monotonic() + _SHUTDOWN_SECONDS
-            while not _has_ended(running):
+            while not has_ended(running):
                 if time.monotonic() > deadline:
                     raise LocalAzureError(f"the local Azure on {self.state}, process {self.pid}, does not stop")
                 time.sleep(_POLL_SECONDS)
@@ -235,11 +236,3 @@ def _listens(state: Path, pid: int) -> bool:
         return bool(json.loads((state / "endpoint.json").read_text())["pid"] == pid)
     except FileNotFoundError:
         return False
-
-
-def _has_ended(process: psutil.Process) -> bool:
-    """Whether a process is gone, or waits for a parent that never asks, as in a container without an init."""
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True

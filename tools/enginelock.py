@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from localazure.processes import has_ended
 from tools import ToolError
 
 _CLOCK_TOLERANCE_SECONDS = 2
@@ -43,8 +44,9 @@ def _is_alive(holder: dict[str, Any]) -> bool:
     try:
         process = psutil.Process(int(holder["pid"]))
         started = process.create_time()
-        if process.status() == psutil.STATUS_ZOMBIE:  # killed, and nobody asked: a container without an init
-            return False
     except psutil.NoSuchProcess:
         return False
-    return started <= datetime.fromisoformat(holder["timestamp"]).timestamp() + _CLOCK_TOLERANCE_SECONDS
+    return (
+        not has_ended(process)
+        and started <= datetime.fromisoformat(holder["timestamp"]).timestamp() + _CLOCK_TOLERANCE_SECONDS
+    )

@@ -25,6 +25,7 @@ import psutil
 import yaml
 
 from localazure.client import LocalAzure
+from localazure.processes import has_ended
 from tools import REPOSITORY, ToolError
 from tools.enginelock import clear_stale_locks
 from tools.local import engine_environment, write_passphrase
@@ -100,7 +101,7 @@ class Running:
         found = []
         for process in psutil.process_iter():
             with suppress(ProcessLookupError, psutil.Error):
-                if os.getsid(process.pid) == self.pid and process.status() != psutil.STATUS_ZOMBIE:
+                if os.getsid(process.pid) == self.pid and not has_ended(process):
                     found.append(process)
         return found
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
@@ -25,6 +26,7 @@ from tools.enginelock import clear_stale_locks
 from tools.hosted import hosted_environment, local_variables
 from tools.local import engine_environment, write_passphrase
 from tools.plugins import official_plugins
+from tools.processes import wait_until
 from tools.toolchain import PULUMI, TEMPORAL_SERVER, UI_SERVER, Engine, GoProgram, Toolchain
 
 GO_MOD = "module example\n\ngo 1.25.0\n\nrequire example.org/tool v1.4.0\n"
@@ -322,6 +324,17 @@ def test_lock_of_a_gone_process_is_cleared(tmp_path: Path) -> None:
     lock = write_lock(tmp_path, pid=pid_of_a_gone_process())
     assert clear_stale_locks(tmp_path, "project", "local") == [lock]
     assert list(lock.parent.iterdir()) == []
+
+
+def test_lock_of_a_process_that_nobody_waits_for_is_cleared(tmp_path: Path) -> None:
+    """In a container without an init a killed engine stays in the table of processes, and its lock would stay, too."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as killed:
+        write_lock(tmp_path, pid=killed.pid)
+        with pytest.raises(ToolError, match=f"process {killed.pid}"):
+            clear_stale_locks(tmp_path, "project", "local")
+        killed.kill()
+        wait_until(lambda: psutil.Process(killed.pid).status() == psutil.STATUS_ZOMBIE, "it has ended")
+        assert clear_stale_locks(tmp_path, "project", "local")
 
 
 def test_lock_older_than_its_pids_process_is_cleared(tmp_path: Path) -> None:
