@@ -67,7 +67,7 @@ class Process:
             return self._popen.wait()
 
 
-def wait_until(condition: Callable[[], T], what: str, *, timeout_seconds: float = 30) -> T:
+def wait_until(condition: Callable[[], T], what: str, *, timeout_seconds: float = 60) -> T:
     """The first true result of `condition`. Raises TimeoutError."""
     deadline = time.monotonic() + timeout_seconds
     while not (result := condition()):

@@ -1,23 +1,16 @@
 """Runs that are killed at one of their writes, and the next ones, which go on from there."""
 
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from tests.engine.stacks import ProgramStack
+from tools.processes import wait_until
 from tools.stack import Outcome, Running
 
 When = Literal["before", "after"]
 Request = dict[str, Any]
-
-
-def wait_until(condition: Callable[[], object], timeout_seconds: float = 60) -> None:
-    deadline = time.monotonic() + timeout_seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def start(stack: ProgramStack, operation: str, *arguments: str) -> Running:
@@ -52,7 +45,7 @@ def held_at(stack: ProgramStack, write: str, when: When) -> Request:
     held = stack.azure.wait_for_held(120)
     while line(held) != write:
         stack.azure.hold(1, when)
-        wait_until(partial(is_held_after, stack, held["n"]))
+        wait_until(partial(is_held_after, stack, held["n"]), "the next write is held")
         held = stack.azure.wait_for_held()
     return held
 
@@ -77,9 +70,9 @@ def killed_at(
     with start(stack, operation, *arguments) as running:
         held = stack.azure.wait_for_held(120) if isinstance(write, int) else held_at(stack, write, when)
         kill(running)
-        wait_until(lambda: not writers(running))
+        wait_until(lambda: not writers(running), "all that could still write end")
     stack.azure.release()
-    wait_until(lambda: phase_of(stack, held) != "held")
+    wait_until(lambda: phase_of(stack, held) != "held", "the write goes on")
     # A write let go in the moment its client leaves may still be applied, as in Azure: the end must be the same.
     assert phase_of(stack, held) in {"before": ("abandoned", "done"), "after": ("done",)}[when]
     return line(held)

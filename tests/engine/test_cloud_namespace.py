@@ -8,7 +8,6 @@ import itertools
 import json
 import textwrap
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from hashlib import sha1
@@ -28,6 +27,7 @@ from tests.certificates import authority_policy, issue, leaf_policy
 from tests.engine.cloudservice import LOOK, READ, UPDATE, CloudService, Fault, When
 from tests.engine.stacks import Run
 from tools import REPOSITORY
+from tools.processes import wait_until
 from tools.stack import LocalStack
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("cloud-namespace")]
@@ -198,13 +198,6 @@ def theirs_too(spec: NamespaceSpec) -> None:
     spec.mtls_auth.accepted_client_ca += THEIRS.encode()
     spec.mtls_auth.certificate_filters.append(CertificateFilterSpec(**THEIR_FILTER))
     spec.mtls_auth.enabled = True
-
-
-def wait_until(condition: Callable[[], object], timeout_seconds: float = 60) -> None:
-    deadline = time.monotonic() + timeout_seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 # From the first run to the last
@@ -493,7 +486,7 @@ def test_throttling_without_end_is_told(stack: CloudStack) -> None:
 def test_a_service_that_is_away_is_waited_for(stack: CloudStack) -> None:
     stack.service.dials.polls = 10_000
     with stack.start("up", "--yes", "--skip-preview", "--json") as running:
-        wait_until(lambda: stack.service.called(LOOK))
+        wait_until(lambda: stack.service.called(LOOK), "the operation is looked at")
         stack.service.down()
         stack.service.dials.polls = 1
         threading.Timer(1.5, stack.service.up).start()

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from tests.engine.killing import wait_until
 from tests.engine.test_deploy import SECRETS_USER, UI_SECRET, Deployed, deployed, target
+from tools.processes import wait_until
 
 __all__ = ["deployed", "target"]
 
@@ -35,7 +35,7 @@ class Watch:
 
     def wait_for(self, pattern: str) -> None:
         """Wait until it has said so."""
-        wait_until(lambda: re.search(pattern, self.said) or self._process.poll() is not None)
+        wait_until(lambda: re.search(pattern, self.said) or self._process.poll() is not None, f"it says {pattern}")
         assert re.search(pattern, self.said), self.said
         assert self._process.poll() is None, self.said
 

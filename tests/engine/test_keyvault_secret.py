@@ -5,7 +5,6 @@ The program is one resource; its value comes in a variable of the environment, s
 
 import json
 import textwrap
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from localazure.store import Store
 from tests.engine.localazure.sdk import fresh_name
 from tests.engine.stacks import WAITING, Hand, Run, Watch, dialled
 from tools import REPOSITORY
+from tools.processes import wait_until
 from tools.stack import LocalStack
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("secret")]
@@ -292,19 +292,12 @@ def held(azure: LocalAzure, number: int, when: When) -> Iterator[None]:
         azure.release()
 
 
-def wait_until(condition: Callable[[], object], timeout_seconds: float = 60) -> None:
-    deadline = time.monotonic() + timeout_seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
 def killed(stack: SecretStack, operation: str, number: int, when: When) -> None:
     """Kill a run at its write of that number, before or after it is applied."""
     with held(stack.azure, number, when), stack.start(operation, "--yes", "--skip-preview") as running:
         write = stack.azure.wait_for_held(120)
         running.kill_all()
-    wait_until(lambda: stack.azure.requests(write["n"] - 1)[0]["phase"] != "held")
+    wait_until(lambda: stack.azure.requests(write["n"] - 1)[0]["phase"] != "held", "the write goes on")
 
 
 def nothing(stack: SecretStack) -> None:
@@ -476,7 +469,7 @@ def test_a_role_on_its_way_is_waited_for(stack: SecretStack, vault: Any, hand: H
     with dialled(azure, rbacPropagationSeconds=100_000):
         hand.assign("deployer", "Key Vault Secrets Officer", f"{vault.id}/secrets/{name}")
         with stack.start("up", "--yes", "--skip-preview", "--json") as running:
-            wait_until(lambda: watch.answered(403))
+            wait_until(lambda: watch.answered(403), "the vault refuses")
             azure.dials(rbacPropagationSeconds=0)
             up = Run(running.wait()).check()
     assert f'{WAITING} to look for the secret "{name}"' in up.said_of(SECRET)

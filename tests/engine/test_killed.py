@@ -17,13 +17,13 @@ from tests.engine.killing import (
     pending_operations,
     phase_of,
     start,
-    wait_until,
     writers,
 )
 from tests.engine.picture import assert_vaults_hold_what_the_state_says, picture
 from tests.engine.site import ONE_AT_A_TIME, Change, Site, kind_of
 from tests.engine.stacks import ProgramStack, Watch, dialled
 from tools import ToolError
+from tools.processes import wait_until
 from tools.stack import Running
 from tools.unfinished import take_up
 
@@ -143,7 +143,7 @@ def test_interrupted_run_ends_what_is_under_way_and_saves_it(site: Site, number:
         running.interrupt()
         stack.azure.release()
         assert running.wait(120).exit_status > 0
-        wait_until(lambda: not writers(running))
+        wait_until(lambda: not writers(running), "all that could still write end")
     assert phase_of(stack, held) == "done"
     assert locks_of(stack) == []
     assert pending_operations(stack) == []
@@ -176,7 +176,7 @@ def test_killed_while_it_takes_up_it_does_so_again(site: Site) -> None:
     def killed(operation: str, *arguments: str) -> str:
         throttled = {"match": "GET /vaults/[^/]+$", "status": 429, "retryAfterSeconds": 60}
         with dialled(stack.azure, faults=[throttled]), stack.start(operation, *arguments) as running:
-            wait_until(lambda: "importing" in pending_operations(stack))
+            wait_until(lambda: "importing" in pending_operations(stack), "an import is under way")
             running.kill_all()
         raise InterruptedError
 

@@ -4,8 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from tools import REPOSITORY, ToolError
 from tools.environments import make_environment
 from tools.hosted import hosted_environment, require_stack
 from tools.plugins import install_plugins
+from tools.processes import wait_until
 from tools.stack import EngineError, LocalStack
 from tools.toolchain import PULUMI, Engine, Toolchain
 
@@ -40,13 +39,6 @@ if gate := os.environ.get("TEST_GATE"):
 pulumi.export("greeting", pulumi.Config().require("greeting"))
 pulumi.export("secret", pulumi.Output.secret({SECRET!r}))
 """
-
-
-def wait_until(condition: Callable[[], bool], timeout_seconds: float = 60) -> None:
-    deadline = time.monotonic() + timeout_seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -150,7 +142,7 @@ def test_settings_of_a_test_take_the_place_of_the_tracked_ones(stack: LocalStack
 def test_up_after_a_killed_engine_goes_on(stack: LocalStack, gate: Path) -> None:
     """After SIGKILL the stack is locked by nobody; `make up` must not ask a person to find that out."""
     with gated(stack, gate).start("up", "--yes", "--skip-preview") as running:
-        wait_until((gate / "reached").exists)
+        wait_until((gate / "reached").exists, "the program runs")
         assert len(running.processes()) > 1
         assert running.kill_all().exit_status == -9
         assert running.processes() == []
@@ -160,7 +152,7 @@ def test_up_after_a_killed_engine_goes_on(stack: LocalStack, gate: Path) -> None
 def test_running_engine_keeps_its_stack(stack: LocalStack, gate: Path) -> None:
     """Two engines on one state lose resources. The refusal names the process to wait for."""
     with gated(stack, gate).start("up", "--yes", "--skip-preview") as running:
-        wait_until((gate / "reached").exists)
+        wait_until((gate / "reached").exists, "the program runs")
         with pytest.raises(ToolError, match=f"locked by process {running.pid} "):
             stack.up()
         (gate / "open").touch()

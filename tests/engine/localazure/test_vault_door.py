@@ -1,7 +1,6 @@
 """What happens to a request before a vault's data plane sees it: challenge, token, firewall, roles, limits."""
 
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -13,11 +12,11 @@ from azure.keyvault.secrets import SecretClient
 
 from localazure.client import LocalAzure
 from tests.engine.localazure.sdk import Sdk
+from tools.processes import wait_until
 
 ADMINISTRATOR = "00482a5a-887f-4fb3-b363-3b7fe8e74483"
 SECRETS_USER = "4633458b-17de-408a-b874-0445c86b69e6"
 VAULT_SCOPE = "https://vault.azure.net/.default"
-PATIENCE_SECONDS = 15
 
 
 class Door:
@@ -68,13 +67,6 @@ def door(sdk: Sdk) -> Any:
         yield Door(sdk, stack)
 
 
-def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true"
-        time.sleep(0.05)
-
-
 def test_a_request_without_a_token_is_told_where_to_get_one(door: Door, azure: LocalAzure) -> None:
     """The SDKs learn tenant and resource from this header, and send no body before it."""
     answer = door.ask()
@@ -103,7 +95,7 @@ def test_an_expired_token_is_refused(door: Door, sdk: Sdk, azure: LocalAzure) ->
     """A long run outlives its token: the client must fetch another one when it is told."""
     azure.dials(tokenLifetimeSeconds=1)
     token = sdk.credential().get_token(VAULT_SCOPE).token
-    eventually(lambda: door.ask(token).status_code == 401)
+    wait_until(lambda: door.ask(token).status_code == 401, "the token has ended")
     assert "expired" in door.ask(token).json()["error"]["message"]
 
 
@@ -146,7 +138,7 @@ def test_a_role_takes_time_to_reach_the_data_plane(door: Door, sdk: Sdk, azure: 
     sdk.assign("reader-worker", SECRETS_USER, door.id)
     assert door.refusal("reader-worker") == (403, "ForbiddenByRbac")
     azure.dials(rbacPropagationSeconds=0.1)
-    eventually(lambda: door.refusal("reader-worker") == (200, None))
+    wait_until(lambda: door.refusal("reader-worker") == (200, None), "the role has arrived")
 
 
 def test_an_old_token_waits_longer_than_a_fresh_one(door: Door, sdk: Sdk, azure: LocalAzure) -> None:
@@ -154,7 +146,7 @@ def test_an_old_token_waits_longer_than_a_fresh_one(door: Door, sdk: Sdk, azure:
     azure.dials(staleTokenSeconds=3600)
     old = sdk.credential("reader-worker").get_token(VAULT_SCOPE).token
     taken = int(time.time())
-    eventually(lambda: int(time.time()) > taken)
+    wait_until(lambda: int(time.time()) > taken, "a second has passed")
     sdk.assign("reader-worker", SECRETS_USER, door.id)
     assert door.ask(old).status_code == 403
     assert door.refusal("reader-worker") == (200, None)
