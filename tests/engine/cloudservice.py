@@ -12,12 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from hashlib import sha1
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 import grpc
 import grpc.aio
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from google.protobuf.json_format import MessageToJson, Parse
 from google.protobuf.message import Message
 from temporalio.api.cloud.cloudservice.v1 import (
@@ -364,6 +366,16 @@ class CloudService:
             self._keep("operations", operation.id, operation)
             self._keep("namespaces", request.namespace, namespace)
             return UpdateNamespaceResponse(async_operation=operation)
+
+
+def fingerprint(pem: str) -> str:
+    """As tcld shows it; written without the program's own way, or a mistake there would be expected here."""
+    return sha1(x509.load_pem_x509_certificate(pem.encode()).public_bytes(Encoding.DER)).hexdigest()
+
+
+def filters(spec: NamespaceSpec) -> list[dict[str, str]]:
+    """Those of a namespace, each without what it leaves open."""
+    return [{field.name: value for field, value in each.ListFields()} for each in spec.mtls_auth.certificate_filters]
 
 
 class _Refusal(Exception):

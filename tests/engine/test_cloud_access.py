@@ -8,18 +8,15 @@ import json
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from hashlib import sha1
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from temporalio.api.cloud.namespace.v1 import CertificateFilterSpec, NamespaceSpec
 
 from localazure.client import LocalAzure
-from tests.engine.cloudservice import READ, UPDATE, CloudService
+from tests.engine.cloudservice import READ, UPDATE, CloudService, filters, fingerprint
 from tests.engine.stacks import ProgramStack, Run, Watch
 from tests.engine.test_secrets_stay import leaks
 
@@ -100,18 +97,9 @@ class Beginning:
     up: Run
 
 
-def fingerprint(pem: str) -> str:
-    """As tcld shows it; written without the program's own way."""
-    return sha1(x509.load_pem_x509_certificate(pem.encode()).public_bytes(Encoding.DER)).hexdigest()
-
-
 def accepted(spec: NamespaceSpec) -> str:
     """The bundle that a namespace accepts, PEM."""
     return spec.mtls_auth.accepted_client_ca.decode()
-
-
-def filters(spec: NamespaceSpec) -> list[dict[str, str]]:
-    return [{field.name: value for field, value in each.ListFields()} for each in spec.mtls_auth.certificate_filters]
 
 
 def bundle(cloud: CloudStack) -> set[str]:

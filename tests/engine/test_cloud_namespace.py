@@ -10,7 +10,6 @@ import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from hashlib import sha1
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -24,7 +23,7 @@ from temporalio.api.cloud.operation.v1 import AsyncOperation
 
 from pki import KeyType, Role, SubjectAlternativeNames, to_pem
 from tests.certificates import authority_policy, issue, leaf_policy
-from tests.engine.cloudservice import LOOK, READ, UPDATE, CloudService, Fault, When
+from tests.engine.cloudservice import LOOK, READ, UPDATE, CloudService, Fault, When, filters, fingerprint
 from tests.engine.stacks import Run
 from tools import REPOSITORY
 from tools.processes import wait_until
@@ -77,11 +76,6 @@ def authority(name: str) -> str:
 OURS, NEXT, THEIRS = authority("clients 1"), authority("clients 2"), authority("somebody else's")
 BY_NAME, BY_UNIT = {"common_name": "orders-*"}, {"organization": "Contoso", "organizational_unit": "Payments"}
 THEIR_FILTER = {"subject_alternative_name": "*.partner.example"}
-
-
-def fingerprint(pem: str) -> str:
-    """As tcld shows it; written without the provider's own way."""
-    return sha1(x509.load_pem_x509_certificate(pem.encode()).public_bytes(Encoding.DER)).hexdigest()
 
 
 class CloudStack(LocalStack):
@@ -180,10 +174,6 @@ def accepted(spec: NamespaceSpec) -> list[str]:
     """The authorities that a namespace accepts, PEM, in their order."""
     bundle = spec.mtls_auth.accepted_client_ca
     return [to_pem(each) for each in x509.load_pem_x509_certificates(bundle)] if bundle else []
-
-
-def filters(spec: NamespaceSpec) -> list[dict[str, str]]:
-    return [{field.name: value for field, value in each.ListFields()} for each in spec.mtls_auth.certificate_filters]
 
 
 def without_mtls(spec: NamespaceSpec) -> NamespaceSpec:
