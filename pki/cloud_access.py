@@ -29,6 +29,11 @@ LARGEST_BUNDLE = 32 * 1024
 """Bytes in a CA bundle, as PEM (docs.temporal.io/cloud/certificates)."""
 
 
+def fingerprint(certificate: x509.Certificate) -> str:
+    """Return a certificate's fingerprint as Temporal Cloud shows it: the SHA-1 of its DER, lower-case hexadecimal."""
+    return certificate.fingerprint(hashes.SHA1()).hex()
+
+
 @dataclass(frozen=True, kw_only=True)
 class CaBundle:
     """The authorities that a Cloud namespace trusts, in the order of the certificates."""
@@ -67,7 +72,7 @@ class CaBundle:
     @property
     def fingerprints(self) -> list[str]:
         """What `tcld namespace accepted-client-ca list` shows of each."""
-        return [certificate.fingerprint(hashes.SHA1()).hex() for certificate in self.certificates]
+        return [fingerprint(certificate) for certificate in self.certificates]
 
     def add_commands(self, namespace: str) -> list[str]:
         """The commands that add each certificate to those that a namespace trusts already.

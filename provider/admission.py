@@ -15,8 +15,9 @@ from pydantic import TypeAdapter
 from temporalio.api.cloud.namespace.v1 import CertificateFilterSpec, NamespaceSpec
 
 from pki import CertificateFilter, bundle_findings, held, load_certificates, to_pem
+from pki.cloud_access import fingerprint
 from pki.filters import faults
-from provider.namespace_inputs import fingerprint, fingerprint_of
+from provider.namespace_inputs import fingerprint_of
 
 _FILTERS = TypeAdapter(tuple[CertificateFilter, ...])
 

@@ -9,12 +9,11 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
 from pki import CertificateFilter, bundle_findings, held, load_certificates, to_pem
+from pki.cloud_access import fingerprint
 from pki.filters import faults
 from plugin import UNKNOWN, has_unknown
 from provider.inputs import Model
@@ -76,11 +75,6 @@ class NamespaceAccessInputs(Model):
 INPUT_NAMES: Final = tuple(to_camel(name) for name in NamespaceAccessInputs.model_fields)
 
 COMPUTED_NAMES: Final = ("fingerprints", "enabled", "resourceVersion", "state", "unmanaged")
-
-
-def fingerprint(certificate: x509.Certificate) -> str:
-    """Return a certificate's fingerprint as Temporal Cloud shows it: the SHA-1 of its DER, lower-case hexadecimal."""
-    return certificate.fingerprint(hashes.SHA1()).hex()
 
 
 def fingerprint_of(pem: str) -> str:

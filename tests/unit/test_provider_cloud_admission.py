@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from temporalio.api.cloud.namespace.v1 import CertificateFilterSpec, NamespaceSpec
 
 from pki import CertificateFilter, load_certificates, to_pem
+from pki.cloud_access import fingerprint
 from provider.admission import Admitted, changed, objection, side_effects
-from provider.namespace_inputs import fingerprint
 from tests.certificates import authority_policy, issue, leaf_policy
 
 CERTIFICATES = [issue(authority_policy(f"clients {number}")).certificate for number in range(5)]
