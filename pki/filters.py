@@ -92,6 +92,12 @@ class CertificateNames:
                 name for value in extensions if isinstance(value, x509.SubjectAlternativeName) for name in value
             ]
 
+        return cls.within(subject, [str(name.value) for name in alternatives if isinstance(name, _TEXT_KINDS)])
+
+    @classmethod
+    def within(cls, subject: x509.Name, subject_alternative_names: Iterable[str]) -> CertificateNames:
+        """Return those of a certificate of which its subject is known, and its alternative names as text."""
+
         def texts(oid: x509.ObjectIdentifier) -> tuple[str, ...]:
             return tuple(str(attribute.value) for attribute in subject.get_attributes_for_oid(oid))
 
@@ -99,7 +105,7 @@ class CertificateNames:
             common_names=texts(NameOID.COMMON_NAME),
             organizations=texts(NameOID.ORGANIZATION_NAME),
             organizational_units=texts(NameOID.ORGANIZATIONAL_UNIT_NAME),
-            subject_alternative_names=tuple(str(name.value) for name in alternatives if isinstance(name, _TEXT_KINDS)),
+            subject_alternative_names=tuple(subject_alternative_names),
         )
 
     def under(self, field: str) -> tuple[str, ...]:

@@ -6,12 +6,14 @@ A change's id is `<what is done>:<what it is done to>`. It is stable, since a st
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 from deploy.preview import types
+from deploy.preview.cloud import Admission
 from deploy.preview.comparison import Comparison
 from deploy.preview.document import Preview, Step
 from deploy.preview.words import code, codes
@@ -34,29 +36,28 @@ def breaking(preview: Preview) -> list[Breaking]:
     """Return every change that would break clients of the stack as it is. Before the first `up` there is none."""
     comparison = Comparison(preview)
     found = [
-        *_authorities(preview, comparison),
+        *_authorities(comparison),
         *_trust(comparison),
         *_server_names(comparison),
         *_workers(preview, comparison),
         *_vaults(preview),
+        *_temporal_cloud(preview, comparison),
         *_sign_on(preview),
         *_secrets(preview),
     ]
     return list({change.id: change for change in found}.values())
 
 
-def _authorities(preview: Preview, comparison: Comparison) -> Iterator[Breaking]:
-    for step in preview.steps:
-        anew = step.operation in ("create", "replace")
-        if types.is_authority(step) and anew and step.name in comparison.authorities_before:
-            issued = codes(comparison.chained_to(step.name))
-            yield Breaking(
-                id=f"replace-authority:{step.name}",
-                what=f"The authority {code(step.name)} is replaced, not rolled over: it gets another key.",
-                consequence=f"Everything that it issued is refused as soon as the new one is delivered: {issued}.",
-                fix="Keep it, add a generation beside it, and go on in three steps: "
-                "docs/runbooks/roll-over-an-authority.md.",
-            )
+def _authorities(comparison: Comparison) -> Iterator[Breaking]:
+    for authority in sorted(comparison.made_anew):
+        issued = codes(comparison.chained_to(authority))
+        yield Breaking(
+            id=f"replace-authority:{authority}",
+            what=f"The authority {code(authority)} is replaced, not rolled over: it gets another key.",
+            consequence=f"Everything that it issued is refused as soon as the new one is delivered: {issued}.",
+            fix="Keep it, add a generation beside it, and go on in three steps: "
+            "docs/runbooks/roll-over-an-authority.md.",
+        )
 
 
 def _trust(comparison: Comparison) -> Iterator[Breaking]:
@@ -165,6 +166,48 @@ def _vaults(preview: Preview) -> Iterator[Breaking]:
                 "an authority's key for good.",
                 fix="Set `vaults.purgeProtection: true`.",
             )
+
+
+def _temporal_cloud(preview: Preview, comparison: Comparison) -> Iterator[Breaking]:
+    for admission in Admission.each(preview, comparison):
+        namespace, shown = admission.namespace, f"the namespace {code(admission.namespace)} of Temporal Cloud"
+        admitted = list(admission.admitted())
+        if admission.is_taken_away and admitted:
+            yield Breaking(
+                id=f"close-namespace:{namespace}",
+                what=f"What `up` set in {shown} is taken away: its CA certificates and its filters.",
+                consequence=f"Whoever has none but these is refused there from this `up` on: {codes(admitted)}.",
+                fix="Keep `apply: true`, or let the stack forget the namespace first: docs/temporal-cloud.md.",
+            )
+        for authority, leaves in () if admission.is_taken_away else admission.by_authority().items():
+            yield Breaking(
+                id=f"distrust-in-namespace:{namespace}/{authority}",
+                what=f"The CA certificate of {code(authority)} goes from {shown}, while certificates in use chain to "
+                f"it: {codes(leaves)}.",
+                consequence="Whoever still presents one of them is refused there from this `up` on.",
+                fix="Let another generation sign first, deliver what it issued and restart its consumers; remove the "
+                "old one in an `up` of its own: docs/runbooks/roll-over-an-authority.md.",
+            )
+        for leaf in () if admission.is_taken_away else admission.by_filter():
+            yield Breaking(
+                id=f"filter-out:{namespace}/{leaf}",
+                what=f"No filter of {shown} matches the certificate in use of {code(leaf)} any more.",
+                consequence="Whoever presents it is refused there from this `up` on.",
+                fix=f"Keep a filter that matches it under `temporalCloud.namespaces.{namespace}.filters`, until nobody "
+                "needs it.",
+            )
+        if admission.evicted:
+            yield Breaking(
+                id=f"evict-others:{namespace}/{_digest(admission.evicted)}",
+                what=f"What somebody else added to {shown} is taken away: {codes(admission.evicted)}.",
+                consequence="Whoever comes in by it is refused there from this `up` on.",
+                fix=f"Leave `exclusive` out, or name what is to stay under `temporalCloud.namespaces.{namespace}`.",
+            )
+
+
+def _digest(values: Iterable[str]) -> str:
+    """Return what tells a set of texts from others in an id, which has no room for them."""
+    return sha256("\n".join(sorted(values)).encode()).hexdigest()[:10]
 
 
 def _is_another_application(preview: Preview, step: Step) -> bool:

@@ -11,9 +11,11 @@ from enum import StrEnum
 from typing import Any
 
 from deploy.preview import types
+from deploy.preview.cloud import Admission
 from deploy.preview.comparison import Comparison
 from deploy.preview.document import Preview, Step
-from deploy.preview.words import code, codes
+from deploy.preview.state_words import StateWords
+from deploy.preview.words import code, codes, day, moved
 
 _DONE = {"create": "created", "update": "changed", "replace": "replaced", "delete": "deleted"}
 _SUBJECT_ALTERNATIVE_NAMES = ("dnsNames", "ipAddresses", "uris", "emails")
@@ -40,6 +42,7 @@ class Section(StrEnum):
 
     CERTIFICATES = "Certificates"
     TRUST = "Trust"
+    TEMPORAL_CLOUD = "Temporal Cloud"
     ACCESS = "Access"
     CLIENT_SECRETS = "Client secrets"
     SIGN_ON = "Sign-on"
@@ -58,24 +61,9 @@ def changes(preview: Preview) -> tuple[dict[Section, list[str]], dict[str, int]]
         section, teller = told.tellers.get(step.type, (None, None))
         if section and teller:
             lines[section] += teller(step)
-        elif not step.type.startswith((types.COMPONENTS, types.PROVIDERS)):
+        elif not types.is_idle(step):
             others[f"{step.type.rpartition(':')[2]} {_DONE[step.operation]}"] += 1
     return {section: found for section, found in lines.items() if found}, dict(others)
-
-
-def is_renewal(step: Step) -> bool:
-    """Whether the clock alone is the reason: nobody changed a setting, and nothing but an end moves."""
-    if step.type.startswith((types.COMPONENTS, types.PROVIDERS)):
-        return True  # neither is anything in Azure
-    changed = set(step.changed)
-    match step.type, step.operation:
-        case types.CERTIFICATE, "update":
-            return changed == {"notAfter"}
-        case types.PASSWORD, "replace":
-            return changed == {"endDate"}
-        case types.SECRET, "update":
-            return {"notAfter"} <= changed <= {"notAfter", "value"}
-    return False
 
 
 class _Teller:
@@ -84,12 +72,18 @@ class _Teller:
     def __init__(self, preview: Preview) -> None:
         self._preview = preview
         self._comparison = Comparison(preview)
+        state = StateWords(preview, self._comparison)
         self._roles = {id: role for role, id in known.roles.items()} if (known := preview.outputs.sign_on) else {}
         for step in preview.steps:
             if step.type == types.APPLICATION:
                 self._roles |= {role["id"]: role["value"] for role in step.after.get("appRoles") or ()}
         self.tellers: dict[str, tuple[Section, Callable[[Step], Iterator[str]]]] = {
             types.CERTIFICATE: (Section.CERTIFICATES, self._certificate),
+            types.LEAF_IN_STATE: (Section.CERTIFICATES, state.leaf),
+            types.AUTHORITY_IN_STATE: (Section.CERTIFICATES, state.authority),
+            types.PRIVATE_KEY: (Section.CERTIFICATES, state.key),
+            types.CERTIFICATE_REQUEST: (Section.CERTIFICATES, state.key),
+            types.NAMESPACE_ACCESS: (Section.TEMPORAL_CLOUD, self._namespace),
             types.ROLE_ASSIGNMENT: (Section.ACCESS, self._vault_role),
             types.APP_ROLE_ASSIGNMENT: (Section.ACCESS, self._app_role),
             types.PASSWORD: (Section.CLIENT_SECRETS, self._password),
@@ -124,11 +118,11 @@ class _Teller:
         elif step.operation == "replace":
             why = codes(step.changed) if step.changed else "its vault is"
             yield f"{what} is **replaced**, with another key: {why}."
-        elif is_renewal(step):
-            yield f"{what} is **renewed**; the one in use ends on {code(_day(step.outputs.get('notAfter')))}."
-        elif set(map(_top, step.changed)) == {"tags"}:
+        elif types.is_renewal(step):
+            yield f"{what} is **renewed**; the one in use ends on {code(day(step.outputs.get('notAfter')))}."
+        elif step.changed_properties == {"tags"}:
             yield f"{what} gets other tags, and is not issued anew."
-        elif set(map(_top, step.changed)) == {"issuer"} and self._keeps_issuer(step.name):
+        elif step.changed_properties == {"issuer"} and self._keeps_issuer(step.name):
             yield f"{what} gets its authority's renewed certificate, and is not issued anew."
         else:
             yield f"{what} is **issued anew**: {'; '.join(self._reasons(step))}."
@@ -155,9 +149,12 @@ class _Teller:
             if path == "policy":
                 own = [changed for changed in own if not any(_within(changed, known) for known in _NARROWER)]
             if own and path == "policy.subjectAlternativeNames":
-                yield f"{reason}: {_moved(_names_of(step.before), _names_of(step.after))}"
+                yield f"{reason}: {moved(_names_of(step.before), _names_of(step.after))}"
             elif own:
                 yield reason
+
+    def _namespace(self, step: Step) -> Iterator[str]:
+        return Admission(step, self._comparison).words()
 
     def _vault_role(self, step: Step) -> Iterator[str]:
         if step.operation == "replace" and _role_and_holder(step.before) == _role_and_holder(step.after):
@@ -195,10 +192,10 @@ class _Teller:
         return f" ({codes(named)})" if len(named) == 1 else f" (one of {codes(named)})"
 
     def _password(self, step: Step) -> Iterator[str]:
-        ends = f"ends on {code(_day(step.after.get('endDate')))}"
+        ends = f"ends on {code(day(step.after.get('endDate')))}"
         if step.operation == "delete":
             yield f"{code(step.name)} is **deleted**."
-        elif is_renewal(step):
+        elif types.is_renewal(step):
             yield f"{code(step.name)} is **renewed** by the clock; the new one {ends}."
         else:
             why = " because `signOn.clientSecret.rotation` changed" if "rotate" in str(step.changed) else ""
@@ -208,11 +205,11 @@ class _Teller:
         yield f"{code(step.name)} in Key Vault is **{_DONE[step.operation]}**."
 
     def _application(self, step: Step) -> Iterator[str]:
-        moved = _moved(types.redirect_uris(step.before), types.redirect_uris(step.after))
-        uris = f" Redirect URIs: {moved}." if moved and step.operation == "update" else ""
+        redirects = moved(types.redirect_uris(step.before), types.redirect_uris(step.after))
+        uris = f" Redirect URIs: {redirects}." if redirects and step.operation == "update" else ""
         roles = [{role["value"] for role in state.get("appRoles") or ()} for state in (step.before, step.after)]
         if step.operation == "update" and roles[0] != roles[1]:
-            uris += f" Roles: {_moved(sorted(roles[0]), sorted(roles[1]))}."
+            uris += f" Roles: {moved(sorted(roles[0]), sorted(roles[1]))}."
         changed = "" if uris or step.operation != "update" else f" ({codes(step.changed)})"
         yield f"application {code(step.name)} is **{_DONE[step.operation]}**{changed}.{uris}"
 
@@ -259,19 +256,8 @@ def _names_of(inputs: Mapping[str, Any]) -> list[str]:
     return [name for kind in _SUBJECT_ALTERNATIVE_NAMES for name in names.get(kind, ())]
 
 
-def _moved(before: list[str], after: list[str]) -> str:
-    added, removed = [one for one in after if one not in before], [one for one in before if one not in after]
-    return "; ".join(
-        [*([f"adds {codes(added)}"] if added else []), *([f"removes {codes(removed)}"] if removed else [])]
-    )
-
-
 def _within(path: str, prefix: str) -> bool:
     return path == prefix or path.startswith((f"{prefix}.", f"{prefix}["))
-
-
-def _top(path: str) -> str:
-    return path.partition(".")[0].partition("[")[0]
 
 
 def _at(value: Any, path: str) -> Any:
@@ -292,7 +278,3 @@ def _shown(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(str(item) for item in value.values())
     return "not set" if value is None else str(value)
-
-
-def _day(instant: object) -> str:
-    return str(instant).partition("T")[0] if instant else "an unknown day"

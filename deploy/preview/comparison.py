@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from deploy.preview import types
 from deploy.preview.document import Preview
 from pki import Role
 
@@ -16,7 +17,10 @@ _TRUSTS = {
 
 
 class Comparison:
-    """Leaves and authorities by name; an authority's name is that of its generation, such as `clients-1`."""
+    """Leaves and authorities by name; an authority's name is that of its generation, such as `clients-1`.
+
+    `made_anew` are those that there are and that get another key, `touched` those that change in any way.
+    """
 
     def __init__(self, preview: Preview) -> None:
         self._settings = preview.settings
@@ -30,6 +34,10 @@ class Comparison:
             for authority in self._settings.certificate_authorities.values()
             for generation in authority.generations.values()
         }
+
+        self.touched = {step.name for step in preview.steps if types.is_authority(step)}
+        made = {step.name for step in preview.steps if types.makes_authority_key(step)}
+        self.made_anew = made & self.authorities_before.keys()
 
     def issuer_before(self, leaf: str) -> str:
         """The authority that issued what a leaf has until now, or "" where the outputs do not know it."""
@@ -58,6 +66,16 @@ class Comparison:
             for name in names
             for generation in self._settings.certificate_authorities[name].generations.values()
         }
+
+    def trusted_in_cloud(self, namespace: str) -> set[str]:
+        """The authorities, and those above them, that `up` has a namespace of Temporal Cloud trust from now on."""
+        known = self._settings.temporal_cloud.get(namespace)
+        if known is None or not known.apply:
+            return set()
+        named = [self._settings.certificate_authorities[name] for name in known.authorities]
+        generations = [generation for authority in named for generation in authority.generations.values()]
+        above = [upper.signing_generation for authority in named for upper in self._settings.above(authority.name)]
+        return {each.certificate_name for each in (*generations, *above) if each and not each.awaits_certificate}
 
     def chained_to(self, authority: str) -> list[str]:
         """The leaves in use that an authority issued."""

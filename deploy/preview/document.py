@@ -75,10 +75,12 @@ class _Document(_Model):
 
 
 class Names(_Model):
-    """What a certificate vouches for, as far as clients ask a server for it."""
+    """What a certificate vouches for."""
 
     dns_names: tuple[str, ...] = ()
     ip_addresses: tuple[str, ...] = ()
+    uris: tuple[str, ...] = ()
+    emails: tuple[str, ...] = ()
 
 
 class Issued(_Model):
@@ -133,6 +135,11 @@ class Step:
     def types(self) -> list[str]:
         """The types of those that it belongs to, and its own."""
         return self.urn.split("::")[2].split("$")
+
+    @property
+    def changed_properties(self) -> set[str]:
+        """The properties that differ, whatever it is inside of them that does."""
+        return {path.partition(".")[0].partition("[")[0] for path in self.changed}
 
     def within(self, component: str) -> bool:
         """Whether it belongs to a component of that class."""

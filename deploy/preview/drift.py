@@ -5,8 +5,8 @@ The engine asks the provider there too, so what is due for renewal shows as a di
 
 from __future__ import annotations
 
-from deploy.preview.changes import is_renewal
 from deploy.preview.document import Preview
+from deploy.preview.types import is_renewal
 from deploy.preview.words import code, codes
 
 _SEEN = {"delete": "is gone", "create": "is there again", "replace": "is another one"}

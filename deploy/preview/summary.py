@@ -6,8 +6,9 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from deploy.preview.breaking import breaking
-from deploy.preview.changes import changes, is_renewal
+from deploy.preview.changes import changes
 from deploy.preview.document import Preview
+from deploy.preview.types import is_renewal
 from deploy.preview.words import code
 
 LONGEST_COMMENT = 65_536

@@ -9,6 +9,12 @@ from deploy.preview.document import Step
 
 CERTIFICATE = "temporalazure:keyvault:Certificate"
 SECRET = "temporalazure:keyvault:Secret"
+AUTHORITY_IN_STATE = "temporalazure:state:Authority"
+STANDING = "temporalazure:state:Standing"
+PRIVATE_KEY = "tls:index/privateKey:PrivateKey"
+CERTIFICATE_REQUEST = "tls:index/certRequest:CertRequest"
+LEAF_IN_STATE = "tls:index/locallySignedCert:LocallySignedCert"
+NAMESPACE_ACCESS = "temporalazure:cloud:NamespaceAccess"
 VAULT = "azure-native:keyvault:Vault"
 RESOURCE_GROUP = "azure-native:resources:ResourceGroup"
 ROLE_ASSIGNMENT = "azure-native:authorization:RoleAssignment"
@@ -30,10 +36,37 @@ VAULT_ROLES = {
 }
 """Azure's names of the roles that this program assigns, by definition."""
 
+_NOTHING: frozenset[str] = frozenset()
+_RENEWALS = {
+    (CERTIFICATE, "update"): ({"notAfter"}, {"notAfter"}),
+    (LEAF_IN_STATE, "replace"): ({"readyForRenewal"}, {"readyForRenewal"}),
+    (LEAF_IN_STATE, "update"): ({"readyForRenewal"}, {"readyForRenewal"}),
+    (PASSWORD, "replace"): ({"endDate"}, {"endDate"}),
+    (SECRET, "update"): ({"notAfter"}, {"notAfter", "value"}),
+}
+"""What the clock alone changes: at least this, and at most that."""
+
+
+def is_idle(step: Step) -> bool:
+    """Whether it is on what is nowhere but in the state, and holds nothing that anybody uses."""
+    return step.type == STANDING or step.type.startswith((COMPONENTS, PROVIDERS))
+
 
 def is_authority(step: Step) -> bool:
     """Whether it is an authority's certificate."""
-    return step.type == CERTIFICATE and step.within("CertificateAuthority")
+    return step.type == AUTHORITY_IN_STATE or (step.type == CERTIFICATE and step.within("CertificateAuthority"))
+
+
+def makes_authority_key(step: Step) -> bool:
+    """Whether an authority gets a key: in a vault it comes with the certificate, in the state it is for itself."""
+    own = step.within("StateCertificateAuthority") if step.type == PRIVATE_KEY else step.type == CERTIFICATE
+    return own and step.operation in ("create", "replace") and (step.type == PRIVATE_KEY or is_authority(step))
+
+
+def is_renewal(step: Step) -> bool:
+    """Whether the clock alone is the reason: nobody changed a setting, and nothing but an end moves."""
+    always, at_most = _RENEWALS.get((step.type, step.operation), (_NOTHING, _NOTHING))
+    return is_idle(step) or (bool(always) and always <= set(step.changed) <= at_most)
 
 
 def worker_of(step: Step) -> str:

@@ -1,7 +1,7 @@
 """Values in Markdown. Names come from settings and from Entra ID, so none of them may be markup, or call somebody."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _LONGEST = 200
 
@@ -15,3 +15,16 @@ def code(value: object) -> str:
 def codes(values: Iterable[object]) -> str:
     """Return values one after the other, or `nothing`."""
     return ", ".join(map(code, values)) or "nothing"
+
+
+def moved(before: Sequence[object], after: Sequence[object]) -> str:
+    """Return what a list gains and loses, or "" if it is nothing."""
+    added, removed = [one for one in after if one not in before], [one for one in before if one not in after]
+    return "; ".join(
+        [*([f"adds {codes(added)}"] if added else []), *([f"removes {codes(removed)}"] if removed else [])]
+    )
+
+
+def day(instant: object) -> str:
+    """Return the day of an instant."""
+    return str(instant).partition("T")[0] if instant else "an unknown day"

@@ -1,11 +1,14 @@
 """What a preview's summary says, passes and refuses: of one real preview, cut to what is read, and of made ones."""
 
 import json
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.hashes import SHA1
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +17,8 @@ from deploy.__main__ import main
 from deploy.preview import LONGEST_COMMENT, PreviewSummary, UnusablePreview, drift, read, summarise
 from deploy.preview.types import VAULT_ROLES
 from deploy.preview.words import code
+from pki import Subject, load_certificate, to_pem
+from tests.certificates import authority_policy, issue
 from tests.unit.previews import (
     APPLICATION,
     AUTHORITY,
@@ -21,11 +26,18 @@ from tests.unit.previews import (
     GROUP,
     IDENTIFIER_URI,
     LEAF,
+    NAMESPACE,
     PASSWORD,
     READER,
     ROLE,
     SECRET,
     STACK,
+    STANDING,
+    STATE_AUTHORITY,
+    STATE_AUTHORITY_KEY,
+    STATE_KEY,
+    STATE_LEAF,
+    STATE_REQUEST,
     VAULT,
     WORKER_APPLICATION,
     WORKER_PASSWORD,
@@ -83,6 +95,44 @@ CLIENTS_2 = {"internode": {}, "clients": {**BOTH, "signing": 2}}
 ONLY_2: dict[str, Any] = {"internode": {}, "clients": {"generations": {"2": {}}}}
 ON_2 = {name: certificate(name, "clients-2") for name in ("ui", "cli", "default")}
 NEW_ENDS = "2027-06-01T00:00:00Z"
+
+IN_STATE: dict[str, Any] = {"custody": "state"}
+PAYMENTS = "payments.a1b2c"
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+"""What the engine writes for what is not yet known."""
+
+OWN_FILTER, BY_HAND = {"commonName": "default"}, 'filter commonName "by-hand"'
+
+
+def in_cloud(**namespace: Any) -> dict[str, Any]:
+    """Settings of a namespace that the worker `default` connects to, and what else is said of it."""
+    return {"temporalCloud": {"namespaces": {PAYMENTS: {"certificates": ["default"], "apply": True, **namespace}}}}
+
+
+def admits(
+    *authorities: str,
+    filters: tuple[dict[str, str], ...] = (OWN_FILTER,),
+    exclusive: bool = False,
+    unmanaged: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """The state of a namespace that trusts these."""
+    return {
+        "certificateAuthoritiesPem": [authority_pem(name) for name in authorities],
+        "filters": list(filters),
+        "exclusive": exclusive,
+        "namespace": PAYMENTS,
+        "unmanaged": list(unmanaged),
+    }
+
+
+@cache
+def authority_pem(name: str) -> str:
+    return to_pem(issue(authority_policy(subject=Subject(common_name=name))).certificate)
+
+
+def access(before: dict[str, Any], after: dict[str, Any], *changed: str, operation: str = "update") -> Step:
+    return step(operation, NAMESPACE, PAYMENTS, before=before, after=after, changed=changed)
+
 
 BREAKING: dict[str, tuple[str, set[str]]] = {
     "an authority is replaced": (
@@ -204,6 +254,94 @@ BREAKING: dict[str, tuple[str, set[str]]] = {
         {"remove:sign-on"},
     ),
     "sign-on is switched on": (preview(before=outputs(signOn={})), {"require:sign-on"}),
+    "in the state, an authority's key is made anew": (
+        preview(step("replace", STATE_AUTHORITY_KEY, "clients-1"), **IN_STATE),
+        {"replace-authority:clients-1"},
+    ),
+    "in the state, an authority that somebody took out is made again": (
+        preview(
+            step("create", STATE_AUTHORITY_KEY, "clients-1"),
+            step("create", STATE_AUTHORITY, "clients-1", after={"policy": {}}),
+            **IN_STATE,
+        ),
+        {"replace-authority:clients-1"},
+    ),
+    "keys move from a vault to the state": (
+        preview(
+            step("create", STATE_AUTHORITY_KEY, "clients-1"),
+            step("create", STATE_AUTHORITY, "clients-1", after={"policy": {}}),
+            step("delete", AUTHORITY, "clients-1"),
+            **IN_STATE,
+        ),
+        {"replace-authority:clients-1"},
+    ),
+    "in the state, an authority goes while leaves chain to it": (
+        preview(
+            step("delete", STATE_AUTHORITY, "clients-1"),
+            step("delete", STATE_AUTHORITY_KEY, "clients-1"),
+            before=trusting_both(),
+            certificateAuthorities=ONLY_2,
+            **IN_STATE,
+        ),
+        {"distrust-authority:clients-1"},
+    ),
+    "in the state, a worker goes": (
+        preview(step("delete", STATE_LEAF, "default"), certificates={"orders": {}}, **IN_STATE),
+        {"remove-worker:default"},
+    ),
+    "a namespace trusts an authority no more while a certificate in use chains to it": (
+        preview(
+            access(admits("clients-1", "clients-2"), admits("clients-2"), "certificateAuthoritiesPem"),
+            before=trusting_both(ui=certificate("ui", "clients-2"), cli=certificate("cli", "clients-2")),
+            certificateAuthorities=ONLY_2,
+            **in_cloud(),
+        ),
+        {"distrust-authority:clients-1", f"distrust-in-namespace:{PAYMENTS}/clients-1"},
+    ),
+    "a namespace gets another authority of the same name": (
+        preview(
+            step("replace", STATE_AUTHORITY_KEY, "clients-1"),
+            access(admits("clients-1"), admits() | {"certificateAuthoritiesPem": UNKNOWN}, "certificateAuthoritiesPem"),
+            **IN_STATE,
+            **in_cloud(),
+        ),
+        {"replace-authority:clients-1", f"distrust-in-namespace:{PAYMENTS}/clients-1"},
+    ),
+    "no filter matches the certificate that a worker has": (
+        preview(
+            access(admits("clients-1"), admits("clients-1", filters=({"commonName": "other"},)), "filters"),
+            **in_cloud(),
+        ),
+        {f"filter-out:{PAYMENTS}/default"},
+    ),
+    "a filter goes that lets in two, one of them by its address alone": (
+        preview(
+            access(
+                admits("clients-1", filters=({"subjectAlternativeName": "10.0.0.*"}, OWN_FILTER)),
+                admits("clients-1"),
+                "filters",
+            ),
+            before=trusting_both(ui=certificate("ui", "clients-1", ipAddresses=["10.0.0.7"])),
+            certificateAuthorities={"internode": {}, "clients": BOTH},
+            **in_cloud(),
+        ),
+        {f"filter-out:{PAYMENTS}/ui"},
+    ),
+    "`up` sets a namespace no more": (
+        preview(access(admits("clients-1"), {}, operation="delete"), **in_cloud(apply=False)),
+        {f"close-namespace:{PAYMENTS}"},
+    ),
+    "a namespace's access is replaced, which takes it away once it is set again": (
+        preview(access(admits("clients-1"), admits("clients-1"), operation="replace"), **in_cloud()),
+        {f"close-namespace:{PAYMENTS}"},
+    ),
+    "what somebody else added to a namespace is taken away": (
+        preview(
+            access(admits("clients-1", unmanaged=(BY_HAND,)), admits("clients-1", exclusive=True), "exclusive"),
+            **in_cloud(exclusive=True),
+        ),
+        {f"evict-others:{PAYMENTS}/{sha256(BY_HAND.encode()).hexdigest()[:10]}"},
+    ),
 }
 
 HARMLESS: dict[str, str] = {
@@ -230,6 +368,49 @@ HARMLESS: dict[str, str] = {
         password("ui-client-secret-even", "2027-08-30T00:00:00Z"), password("ui-client-secret-odd", NEW_ENDS)
     ),
     "no sign-on before or after": preview(before=outputs(signOn={}), authorization="none"),
+    "in the state, the first up": preview(
+        step("create", STATE_AUTHORITY_KEY, "clients-1"),
+        step("create", STATE_AUTHORITY, "clients-1", after={"policy": {}}),
+        before={},
+        **IN_STATE,
+    ),
+    "in the state, an authority is renewed with its key": preview(
+        step("update", STATE_AUTHORITY, "clients-1", changed=("renewal",)), **IN_STATE
+    ),
+    "in the state, an authority's certificate is made again with the key that it has": preview(
+        step("create", STATE_AUTHORITY, "clients-1", after={"policy": {}}), **IN_STATE
+    ),
+    "in the state, a leaf gets another key": preview(
+        step("replace", STATE_KEY, "default", changed=("ecdsaCurve",)),
+        step("replace", STATE_LEAF, "default", changed=("certRequestPem",)),
+        **IN_STATE,
+    ),
+    "a namespace trusts an authority no more that nothing there chains to": preview(
+        access(admits("clients-1", "clients-2"), admits("clients-2"), "certificateAuthoritiesPem"),
+        before=trusting_both(**ON_2),
+        certificateAuthorities=ONLY_2,
+        **in_cloud(),
+    ),
+    "an authority of a namespace is renewed with its key": preview(
+        step("update", AUTHORITY, "clients-1", changed=("renewal",)),
+        access(admits("clients-1"), admits() | {"certificateAuthoritiesPem": UNKNOWN}, "certificateAuthoritiesPem"),
+        **in_cloud(),
+    ),
+    "a filter goes, and another one matches whoever came in": preview(
+        access(admits("clients-1"), admits("clients-1", filters=({"commonName": "DEF*"},)), "filters"), **in_cloud()
+    ),
+    "a namespace is set no more that nobody in use comes in to": preview(
+        access(admits("clients-1", filters=({"commonName": "gone"},)), {}, operation="delete")
+    ),
+    "what somebody else added becomes the stack's own": preview(
+        access(
+            admits("clients-1", unmanaged=(BY_HAND,)),
+            admits("clients-1", filters=(OWN_FILTER, {"commonName": "by-hand"}), exclusive=True),
+            "exclusive",
+            "filters",
+        ),
+        **in_cloud(exclusive=True),
+    ),
 }
 
 
@@ -308,6 +489,12 @@ SECRET_RENEWAL = step("update", SECRET, "ui-client-secret", changed=("notAfter",
         ([RENEWAL], True),
         ([RENEWAL, password("ui-client-secret-even", NEW_ENDS), SECRET_RENEWAL], True),
         ([step("update", "pulumi:providers:azuread", "directory")], True),
+        ([step("replace", STATE_LEAF, "ui", changed=("readyForRenewal",)), step("update", STANDING, "ui")], True),
+        ([step("replace", STATE_LEAF, "ui", changed=("readyForRenewal", "certRequestPem"))], False),
+        ([step("replace", STATE_LEAF, "ui")], False),
+        ([step("replace", STATE_KEY, "ui")], False),
+        ([step("update", STATE_AUTHORITY, "clients-1", changed=("renewal",))], False),
+        ([access(admits(), admits(), "timeoutSeconds")], False),
         ([step("update", LEAF, "ui", changed=("notAfter", "policy.keyType"))], False),
         ([step("update", LEAF, "ui", changed=("certificatePem",))], False),
         ([step("update", LEAF, "ui", changed=("tags.team",))], False),
@@ -393,12 +580,196 @@ def test_why_a_certificate_is_issued_anew_is_said(changed: tuple[str, ...], expe
     assert lines(preview(step("update", LEAF, "ui", changed=changed)), "Certificates") == [expected]
 
 
+def in_state(*changed: str, operation: str = "replace", hours: int = 2160) -> Step:
+    inputs = {"validityPeriodHours": hours, "caPrivateKeyPem": "[secret]"}
+    known = {**inputs, "validityEndTime": "2027-02-26T12:00:00Z"}
+    return step(operation, STATE_LEAF, "ui", before=inputs, outputs=known, changed=changed)
+
+
+REQUEST = {"dnsNames": ["a.example.com"], "uris": ["spiffe://example.com/ui"]}
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ([in_state("readyForRenewal")], "`ui` is **renewed**; the one in use ends on `2027-02-26`."),
+        (
+            [in_state(operation="create"), step("create", STATE_REQUEST, "ui", after=REQUEST)],
+            "`ui` is **issued**: for 90 days, by `clients-1`, names `a.example.com`, `spiffe://example.com/ui`.",
+        ),
+        (
+            [in_state(operation="delete"), step("delete", STATE_REQUEST, "ui"), step("delete", STATE_KEY, "ui")],
+            "`ui` is **deleted**, with its private key.",
+        ),
+        (
+            [in_state("certRequestPem"), step("replace", STATE_KEY, "ui", changed=("ecdsaCurve",))],
+            "`ui` is **issued anew**: another type of key.",
+        ),
+        (
+            [in_state("certRequestPem"), step("replace", STATE_KEY, "ui")],
+            "`ui` is **issued anew**: another private key.",
+        ),
+        (
+            [
+                in_state("certRequestPem", "validityPeriodHours"),
+                step(
+                    "replace",
+                    STATE_REQUEST,
+                    "ui",
+                    before=REQUEST,
+                    after={"dnsNames": ["b.example.com"], "uris": REQUEST["uris"]},
+                    changed=("dnsNames[0]", "subject.organization"),
+                ),
+            ],
+            "`ui` is **issued anew**: another subject; other names: adds `b.example.com`; removes `a.example.com`; "
+            "another validity.",
+        ),
+        ([in_state("caPrivateKeyPem")], "`ui` is **issued anew**: by `clients-1` as it is now."),
+        ([in_state()], "`ui` is **issued anew**."),
+        (
+            [in_state("earlyRenewalHours", operation="update")],
+            "`ui` gets another renewal window, and is not issued anew.",
+        ),
+        (
+            [
+                step("delete", STATE_AUTHORITY, "old-1", before={"policy": {}}),
+                step("delete", STATE_AUTHORITY_KEY, "old-1"),
+            ],
+            "authority `old-1` is **deleted**, with its private key.",
+        ),
+        (
+            [step("update", STATE_AUTHORITY, "clients-1", changed=("renewal",))],
+            "authority `clients-1` is **issued anew**, with its key: its `renewal` was counted up.",
+        ),
+        (
+            [
+                step("create", STATE_AUTHORITY_KEY, "new-1"),
+                step("create", STATE_AUTHORITY, "new-1", after={"policy": {"validityDays": 1825}}),
+            ],
+            "authority `new-1` is **issued**: for 1825 days.",
+        ),
+        (
+            [
+                step("replace", STATE_AUTHORITY_KEY, "clients-1"),
+                step("update", STATE_AUTHORITY, "clients-1", changed=("renewal",)),
+            ],
+            "authority `clients-1` is **replaced**, with another key.",
+        ),
+    ],
+)
+def test_in_the_state_a_certificate_is_told_in_one_line_whatever_it_is_made_of(
+    steps: list[Step], expected: str
+) -> None:
+    """A reviewer counts keys and requests, and does not see which certificate is another one, or why."""
+    found = summary(preview(*steps, step("update", STANDING, "ui"), **IN_STATE))
+    assert [line for section in found.sections for line in section.changes] == [expected]
+    assert found.others == {}
+
+
+def fingerprint(name: str) -> str:
+    return load_certificate(authority_pem(name)).fingerprint(SHA1()).hex()
+
+
+CLIENTS_1, CLIENTS_2_SHOWN = (f"`{name}` (`{fingerprint(name)}`)" for name in ("clients-1", "clients-2"))
+NEW = {"certificateAuthoritiesPem": UNKNOWN}
+
+
+@pytest.mark.parametrize(
+    ("step_of_access", "expected"),
+    [
+        (
+            access({}, admits("clients-1", "clients-2"), operation="create"),
+            [
+                f"the CA certificate of {CLIENTS_1} is **added**.",
+                f"the CA certificate of {CLIENTS_2_SHOWN} is **added**.",
+                'the filter `commonName "default"` is **added**.',
+            ],
+        ),
+        (
+            access(admits("clients-1"), admits() | NEW, "certificateAuthoritiesPem"),
+            ["the CA certificate of `clients-2` is **added**."],
+        ),
+        (
+            access(admits("clients-1", "clients-2", "somebody"), admits("clients-1", "clients-2"), "filters"),
+            [f"the CA certificate of `CN=somebody` (`{fingerprint('somebody')}`) is **removed**."],
+        ),
+        (
+            access(
+                admits("clients-1", "clients-2"),
+                admits("clients-1", "clients-2", filters=({"organization": "Käse"}, OWN_FILTER)),
+                "filters",
+            ),
+            ['the filter `organization "Käse"` is **added**.'],
+        ),
+        (
+            access(admits("clients-1", "clients-2"), admits("clients-1", "clients-2", filters=()), "filters"),
+            [
+                'the filter `commonName "default"` is **removed**.',
+                "**no filter is left**: every certificate of its authorities comes in.",
+            ],
+        ),
+        (
+            access(
+                admits("clients-1", "clients-2", unmanaged=(BY_HAND,)),
+                admits("clients-1", "clients-2", exclusive=True),
+                "unmanaged",
+            ),
+            ['what somebody else added is **taken away**: `filter commonName "by-hand"`.'],
+        ),
+        (
+            access(admits("clients-1", "clients-2"), admits("clients-1", "clients-2", exclusive=True), "exclusive"),
+            ["what somebody else adds is taken away from now on."],
+        ),
+        (
+            access(admits("clients-1", "clients-2", exclusive=True), admits("clients-1", "clients-2"), "exclusive"),
+            ["what somebody else adds stays from now on."],
+        ),
+        (
+            access(admits("clients-1", "clients-2"), admits("clients-1", "clients-2"), "enabled"),
+            ["mutual TLS, which somebody turned off, is **turned on** again."],
+        ),
+        (
+            access(
+                admits("clients-1", "clients-2"),
+                admits("clients-1", "clients-2") | {"timeoutSeconds": 30},
+                "timeoutSeconds",
+            ),
+            ["`up` waits for a change for `30` seconds."],
+        ),
+    ],
+)
+def test_what_becomes_of_a_namespace_in_temporal_cloud_is_told(step_of_access: Step, expected: list[str]) -> None:
+    """A reviewer sees that a namespace is updated, and not whom it lets in from then on."""
+    text = preview(
+        step_of_access,
+        before=trusting_both(),
+        certificateAuthorities={"internode": {}, "clients": BOTH},
+        **in_cloud(),
+    )
+    assert lines(text, "Temporal Cloud") == [f"namespace `{PAYMENTS}`: {line}" for line in expected]
+    assert summary(text).others == {}
+
+
+def test_a_renewed_ca_certificate_is_not_taken_for_another_one() -> None:
+    """A renewal under the same key and name is read as an authority that goes, or is not read at all."""
+    renewed = step("update", AUTHORITY, "clients-1", changed=("renewal",))
+    unknown = access(admits("clients-1"), admits() | NEW, "certificateAuthoritiesPem")
+    assert lines(preview(renewed, unknown, **in_cloud()), "Temporal Cloud") == [
+        f"namespace `{PAYMENTS}`: the CA certificate of {CLIENTS_1} is **renewed**."
+    ]
+
+
 PLANTED = "PLANTED-s3cr3t"
-_PLACES = ("value", "password", "clientSecret", "contentType", "privateKeyPem", "tags")
+_PLACES = ("value", "password", "clientSecret", "contentType", "privateKeyPem", "caPrivateKeyPem", "tags")
 
 
 @given(
-    types=st.sampled_from([PASSWORD, SECRET, LEAF, APPLICATION, VAULT, "azure-native:other:Thing"]),
+    types=st.sampled_from(
+        [
+            *(PASSWORD, SECRET, LEAF, APPLICATION, VAULT, "azure-native:other:Thing"),
+            *(STATE_AUTHORITY, STATE_AUTHORITY_KEY, STATE_KEY, STATE_REQUEST, STATE_LEAF, NAMESPACE),
+        ]
+    ),
     operation=st.sampled_from(["create", "update", "replace", "delete"]),
     place=st.sampled_from(_PLACES),
 )
