@@ -56,6 +56,7 @@ def settings(azure: LocalAzure, **changes: Any) -> dict[str, Any]:
     readers = {"billing": [principal(azure, "reader-server")]}
     return {
         "authorization": None,
+        "custody": None,
         "acknowledge": None,
         "vaults": None,
         "frontend": None,
@@ -234,6 +235,23 @@ CASES = {
                 "the frontend's address: `127.0.0.1:7233` becomes `temporal.example.com:7233`.",
                 "the name that they ask the server for: `temporal.internal` becomes `temporal.example.com`.",
             ],
+        },
+    ),
+    "keys move to the state": Case(
+        settings={"custody": "state", "access": None},
+        breaks=frozenset(
+            {
+                *(f"replace-authority:{name}" for name in ("internode-1", "clients-1", "clients-2")),
+                *(f"delete-vault:{name}" for name in ("authorities", "leaves")),
+            }
+        ),
+        told={
+            "Certificates": [
+                "authority `clients-1` is **replaced**, with another key.",
+                "authority `clients-1` is **deleted**; it can be recovered until the vault's retention ends.",
+                "`orders` is **issued**: for 90 days, by `clients-1`.",
+            ],
+            "Vaults": ["is **deleted**."],
         },
     ),
     "sign-on is switched off": Case(

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("preview-summary-state
 
 PAYMENTS = "payments.a1b2c"
 QUICK = {"keyType": "EC-P256"}
-BOTH = {1: {}, 2: {}}
+BOTH: dict[int, Any] = {1: {}, 2: {}}
 AUTHORITIES: dict[str, Any] = {"internode": QUICK, "clients": {**QUICK, "signing": 1, "generations": BOTH}}
 CERTIFICATES: dict[str, Any] = dict.fromkeys(("cluster", "ui", "cli", "orders", "billing"), QUICK)
 NAMESPACE: dict[str, Any] = {"certificates": ["orders"], "apply": True}
