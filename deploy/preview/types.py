@@ -36,11 +36,13 @@ VAULT_ROLES = {
 }
 """Azure's names of the roles that this program assigns, by definition."""
 
-_NOTHING: frozenset[str] = frozenset()
+_MADE_BY_TLS = {"certPem", "validityStartTime", "validityEndTime", "caKeyAlgorithm", "id"}
+"""What pulumi-tls may show as different in whatever it makes anew: no input is among it."""
+
 _RENEWALS = {
     (CERTIFICATE, "update"): ({"notAfter"}, {"notAfter"}),
-    (LEAF_IN_STATE, "replace"): ({"readyForRenewal"}, {"readyForRenewal"}),
-    (LEAF_IN_STATE, "update"): ({"readyForRenewal"}, {"readyForRenewal"}),
+    (LEAF_IN_STATE, "replace"): ({"readyForRenewal"}, {"readyForRenewal", *_MADE_BY_TLS}),
+    (LEAF_IN_STATE, "update"): ({"readyForRenewal"}, {"readyForRenewal", *_MADE_BY_TLS}),
     (PASSWORD, "replace"): ({"endDate"}, {"endDate"}),
     (SECRET, "update"): ({"notAfter"}, {"notAfter", "value"}),
 }
@@ -65,8 +67,10 @@ def makes_authority_key(step: Step) -> bool:
 
 def is_renewal(step: Step) -> bool:
     """Whether the clock alone is the reason: nobody changed a setting, and nothing but an end moves."""
-    always, at_most = _RENEWALS.get((step.type, step.operation), (_NOTHING, _NOTHING))
-    return is_idle(step) or (bool(always) and always <= set(step.changed) <= at_most)
+    if renewal := _RENEWALS.get((step.type, step.operation)):
+        at_least, at_most = renewal
+        return at_least <= set(step.changed) <= at_most
+    return is_idle(step)
 
 
 def worker_of(step: Step) -> str:

@@ -59,6 +59,7 @@ def settings(**changes: Any) -> dict[str, Any]:
     return {
         "custody": "state",
         "acknowledge": None,
+        "frontend": None,
         "certificateAuthorities": AUTHORITIES,
         "certificates": CERTIFICATES,
         "temporalCloud": cloud(),
