@@ -10,26 +10,22 @@ import pulumi
 from components.access import Principal, VaultRole, assign
 from components.key_vault import KeyVault
 from pki import IssuancePolicy
-from provider.resources import Issuer, VaultCertificate, VaultCertificateArgs
+from provider.resources import Issuer, Rollover, VaultCertificate, VaultCertificateArgs
 
 
 @dataclass(frozen=True, kw_only=True)
 class CertificateArgs:
     """What a leaf is to be, the vault that holds it and the authority that issues it.
 
-    `issued_by` is the name of the generation that issues, `trusted` those of all that the other side trusts;
-    `acknowledged` and `peers` are as in `VaultCertificateArgs`. `readers` may read this one's private key, which is a
-    secret of the vault. It is issued after `admitted_by`: what is told beforehand of who issues it.
+    `readers` may read this one's private key, which is a secret of the vault. It is issued after `admitted_by`: what is
+    told beforehand of who issues it.
     """
 
     vault: KeyVault
     certificate_name: str
     policy: IssuancePolicy
     issuer: Issuer
-    issued_by: str
-    trusted: Sequence[str]
-    acknowledged: Sequence[str]
-    peers: Sequence[str]
+    rollover: Rollover
     readers: Sequence[Principal]
     subscription_id: str
     tags: Mapping[str, str]
@@ -52,10 +48,7 @@ class Certificate(pulumi.ComponentResource):
                 name=args.certificate_name,
                 policy=args.policy.model_dump(mode="json", by_alias=True, exclude_none=True),
                 issuer=args.issuer,
-                issued_by=args.issued_by,
-                trusted=args.trusted,
-                acknowledged=args.acknowledged,
-                peers=args.peers,
+                rollover=args.rollover,
                 tags=args.tags,
             ),
             opts=pulumi.ResourceOptions(

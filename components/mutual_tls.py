@@ -22,7 +22,7 @@ from components.state_certificate_authority import StateCertificateAuthority, St
 from components.state_leaf import StateLeaf, StateLeafArgs
 from components.temporal_cloud import CloudNamespace, cloud_accesses, temporal_cloud
 from pki import IssuancePolicy, Role, SubjectAlternativeNames
-from provider.resources import ExistingAuthority, VaultCertificate
+from provider.resources import ExistingAuthority, Rollover, VaultCertificate
 
 _DEPLOYER_ROLES = {
     AUTHORITIES: (VaultRole.CERTIFICATES_OFFICER, VaultRole.CRYPTO_USER),
@@ -188,7 +188,6 @@ class MutualTls(pulumi.ComponentResource):
         self, vault: KeyVault, args: MutualTlsArgs, authorities: Mapping[str, _Authority], admitting: _Admitting
     ) -> dict[str, Certificate | StateLeaf]:
         policy = args.vault_policy
-        acknowledged = sorted(step for authority in args.authorities.values() for step in authority.acknowledged)
         issuers = {
             key: authority.issuer
             for key, authority in authorities.items()
@@ -202,12 +201,7 @@ class MutualTls(pulumi.ComponentResource):
                     certificate_name=key,
                     policy=leaf.policy,
                     issuer=issuers[leaf.issuer],
-                    issued_by=_signing(args.authorities[leaf.issuer]),
-                    trusted=_trusted(leaf, args),
-                    acknowledged=acknowledged,
-                    peers=sorted(
-                        name for name, other in args.leaves.items() if other.issuer == leaf.issuer and name != key
-                    ),
+                    rollover=_rollover(key, args),
                     readers=policy.access.readers.get(key, ()),
                     subscription_id=policy.subscription_id,
                     tags=policy.tags,
@@ -231,7 +225,13 @@ class MutualTls(pulumi.ComponentResource):
         return {
             key: StateLeaf(
                 key,
-                StateLeafArgs(policy=leaf.policy, issuer=issuers[leaf.issuer], admitted_by=admitting[key]),
+                StateLeafArgs(
+                    policy=leaf.policy,
+                    issuer=issuers[leaf.issuer],
+                    rollover=_rollover(key, args),
+                    provider=args.vault_policy.provider,
+                    admitted_by=admitting[key],
+                ),
                 pulumi.ResourceOptions(parent=self),
             )
             for key, leaf in args.leaves.items()
@@ -248,8 +248,16 @@ def _roots_first(authorities: Mapping[str, Authority]) -> list[str]:
     return sorted(authorities, key=levels)
 
 
-def _signing(authority: Authority) -> str:
-    return authority.generations[authority.signing].certificate_name
+def _rollover(key: str, args: MutualTlsArgs) -> Rollover:
+    """Return where a leaf is to stand in the rollover of its authority."""
+    leaf = args.leaves[key]
+    authority = args.authorities[leaf.issuer]
+    return Rollover(
+        issued_by=authority.generations[authority.signing].certificate_name,
+        trusted=_trusted(leaf, args),
+        acknowledged=sorted(step for each in args.authorities.values() for step in each.acknowledged),
+        peers=sorted(name for name, other in args.leaves.items() if other.issuer == leaf.issuer and name != key),
+    )
 
 
 def _trusted(leaf: Leaf, args: MutualTlsArgs) -> list[str]:

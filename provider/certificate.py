@@ -66,7 +66,7 @@ class CertificateResource:
 
     async def diff(self, request: DiffRequest) -> DiffResponse:
         old, inputs = plain(request.old_state), plain(request.new_inputs)
-        await self._keep_order(request.urn, old, inputs)
+        await rollover.keep_order(self._engine, request.urn, old, inputs)
         new = in_its_vault(old, inputs_of(inputs))
         changes = difference(inputs_of(old), new)
         replaces = moved(changes)
@@ -78,14 +78,6 @@ class CertificateResource:
                     await self._engine.info(rollover.undisturbed(new), request.urn)
                 changes |= due
         return diff_response(changes, replaces)
-
-    async def _keep_order(self, urn: str, old: dict[str, Any], new: dict[str, Any]) -> None:
-        """Raise PluginError for a step of a rollover that comes too early; warn of one that was acknowledged."""
-        found = rollover.steps_too_early(old, new)
-        if refused := [step for step in found if str(step) not in new.get("acknowledged", ())]:
-            raise PluginError(rollover.refusal(refused, old, new))
-        for step in found:
-            await self._engine.warning(rollover.acknowledged(step, new), urn)
 
     async def _due(self, urn: str, old: dict[str, Any], wanted: CertificateInputs) -> dict[str, PropertyDiff]:
         """Return what must change although no input did."""

@@ -27,7 +27,7 @@ def _certificate_pem(text: str) -> str:
     return text
 
 
-_CertificatePem = Annotated[str, AfterValidator(_certificate_pem)]
+CertificatePem = Annotated[str, AfterValidator(_certificate_pem)]
 
 
 class IssuerReference(Model):
@@ -36,9 +36,9 @@ class IssuerReference(Model):
     Without `key_id` its key is elsewhere: it signs a request that is taken there.
     """
 
-    certificate_pem: _CertificatePem
+    certificate_pem: CertificatePem
     key_id: str | None = None
-    chain_pem: tuple[_CertificatePem, ...] = ()
+    chain_pem: tuple[CertificatePem, ...] = ()
 
     @property
     def certificate(self) -> x509.Certificate:
@@ -68,7 +68,7 @@ class CertificateInputs(Model):
     acknowledged: tuple[str, ...] | None = None
     peers: tuple[str, ...] | None = None
     tags: Mapping[str, str] = {}
-    issued_pem: _CertificatePem | None = None
+    issued_pem: CertificatePem | None = None
 
     @property
     def issuer_certificate(self) -> x509.Certificate | None:

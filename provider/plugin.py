@@ -38,6 +38,7 @@ from provider.namespace import NAMESPACE_ACCESS, NamespaceResource
 from provider.questions import Questions
 from provider.resource import Resource, type_of
 from provider.secret import SecretResource
+from provider.standing_in_state import STANDING, STEP, StandingResource, StepResource
 
 _SCHEMA = Path(__file__).with_name("schema.json")
 
@@ -51,6 +52,8 @@ class KeyVaultProvider(Provider):
         self._resources: Mapping[str, Resource] = {
             CERTIFICATE: CertificateResource(self.connection),
             AUTHORITY_IN_STATE: AuthorityInStateResource(engine),
+            STEP: StepResource(engine),
+            STANDING: StandingResource(engine),
             SECRET: SecretResource(self.connection),
             NAMESPACE_ACCESS: NamespaceResource(self.connection),
         }

@@ -50,12 +50,25 @@ class Issuer(TypedDict):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rollover:
+    """Where a leaf is to stand while its authority is rolled over, by the names of generations.
+
+    `issued_by` is the one that issues, `trusted` are all that those trust whom the leaf is shown to. Steps out of order
+    are refused but for those that are `acknowledged` (`sign-NAME`, `distrust-NAME`). `peers` are the other certificates
+    of its authority.
+    """
+
+    issued_by: str
+    trusted: Sequence[str]
+    acknowledged: Sequence[str]
+    peers: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class VaultCertificateArgs:
     """What a certificate is to be; `policy` is a `pki.IssuancePolicy` as JSON data.
 
-    For a leaf `issued_by` and `trusted` are the names of generations: the one that issues, and all that are trusted by
-    whoever the leaf is shown to. Steps of a rollover out of order are refused but for those that are `acknowledged`
-    (`sign-NAME`, `distrust-NAME`). `peers` are the other certificates of its authority.
+    A leaf has a `rollover`.
     """
 
     vault_id: pulumi.Input[str]
@@ -64,10 +77,7 @@ class VaultCertificateArgs:
     policy: Mapping[str, Any]
     issuer: Issuer | None = None
     renewal: int = 0
-    issued_by: str | None = None
-    trusted: Sequence[str] = ()
-    acknowledged: Sequence[str] = ()
-    peers: Sequence[str] = ()
+    rollover: Rollover | None = None
     tags: Mapping[str, str]
     issued_pem: str | None = None
 
@@ -107,10 +117,7 @@ class VaultCertificate(pulumi.CustomResource):
             "policy": dict(args.policy),
             "issuer": issuer,
             "renewal": args.renewal,
-            "issuedBy": args.issued_by,
-            "trusted": list(args.trusted) or None,
-            "acknowledged": list(args.acknowledged) or None,
-            "peers": list(args.peers) or None,
+            **(_of_a_rollover(args.rollover) if args.rollover else {}),
             "tags": dict(args.tags),
             "issuedPem": args.issued_pem,
             **dict.fromkeys(COMPUTED_NAMES),
@@ -150,6 +157,45 @@ class AuthorityInState(pulumi.CustomResource):
         super().__init__(f"{NAME}:state:Authority", name, properties, merged)
 
         self.certificate_pem = pulumi.get(self, "certificatePem")
+
+
+class StepInState(pulumi.CustomResource):
+    """What a leaf of the state is about to be: declared before it, so that a step too early leaves it untouched."""
+
+    def __init__(self, name: str, *, role: str, rollover: Rollover, opts: pulumi.ResourceOptions | None = None) -> None:
+        merged = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(version=VERSION), opts)
+        properties = {"name": name, "role": role, **_of_a_rollover(rollover)}
+        super().__init__(f"{NAME}:state:Step", name, properties, merged)
+
+
+class StandingInState(pulumi.CustomResource):
+    """What is handed out of a leaf of the state: declared behind it, with its certificate, which it hands on."""
+
+    certificate_pem: pulumi.Output[str]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        role: str,
+        rollover: Rollover,
+        certificate_pem: pulumi.Input[str],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        properties = {"name": name, "role": role, **_of_a_rollover(rollover), "certificatePem": certificate_pem}
+        merged = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(version=VERSION), opts)
+        super().__init__(f"{NAME}:state:Standing", name, properties, merged)
+
+        self.certificate_pem = pulumi.get(self, "certificatePem")
+
+
+def _of_a_rollover(rollover: Rollover) -> dict[str, Any]:
+    return {
+        "issuedBy": rollover.issued_by,
+        "trusted": list(rollover.trusted),
+        "acknowledged": list(rollover.acknowledged) or None,
+        "peers": list(rollover.peers) or None,
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from pki.rollover import Standing, Step, Untimely, untimely
+from plugin import Engine, PluginError
 
-_RUNBOOK = "docs/runbooks/roll-over-an-authority.md"
+UNTOUCHED: Final = "Nothing of it was changed."
+
+_RUNBOOK: Final = "docs/runbooks/roll-over-an-authority.md"
+
+
+async def keep_order(engine: Engine, urn: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Raise PluginError for a step of a rollover that comes too early; warn of one that was acknowledged."""
+    for step in let_through(old, new):
+        await engine.warning(acknowledged(step, new), urn)
+
+
+def let_through(old: Mapping[str, Any], new: Mapping[str, Any], outcome: str = UNTOUCHED) -> list[Untimely]:
+    """Return which steps too early were acknowledged. Raises PluginError for others; `outcome` is what became of it."""
+    found = steps_too_early(old, new)
+    if refused := [step for step in found if str(step) not in new.get("acknowledged", ())]:
+        raise PluginError(refusal(refused, old, new, outcome))
+    return found
 
 
 def standing(state: Mapping[str, Any]) -> Standing | None:
@@ -34,8 +51,8 @@ def steps_too_early(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Unti
     return untimely(before, Standing(new["issuedBy"], frozenset(new.get("trusted", ()))))
 
 
-def refusal(found: list[Untimely], old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """Return why a leaf is left as it is, and the way on."""
+def refusal(found: list[Untimely], old: Mapping[str, Any], new: Mapping[str, Any], outcome: str = UNTOUCHED) -> str:
+    """Return why a leaf is not to be as asked, what became of it, and the way on."""
     before = standing(old)
     assert before
     peers = new.get("peers") or ()
@@ -43,7 +60,7 @@ def refusal(found: list[Untimely], old: Mapping[str, Any], new: Mapping[str, Any
     reasons = " ".join(_reason(step, new, before) for step in found)
     acknowledgements = " and ".join(_acknowledgement(step) for step in found)
     return (
-        f"{reasons} Nothing of it was changed.{beside} For a stolen key, when broken connections are the smaller harm: "
+        f"{reasons} {outcome}{beside} For a stolen key, when broken connections are the smaller harm: "
         f"{acknowledgements} lets this through. See {_RUNBOOK}."
     )
 
@@ -84,7 +101,7 @@ def _reason(found: Untimely, new: Mapping[str, Any], before: Standing) -> str:
             f"{consequence} First an `up` with generation {number} among the generations of {authority} and "
             f"signing: {_parts(signer)[1]}; deliver it, restart what reads authorities at start, then sign."
         )
-    if new["policy"]["role"] == "node":
+    if _role(new) == "node":
         return (
             f"{consequence} Nodes are trusted by one authority: keep issuer: {_parts(signer)[0]}, and for another key "
             f"add a generation to it."
@@ -93,6 +110,11 @@ def _reason(found: Untimely, new: Mapping[str, Any], before: Standing) -> str:
         f"{consequence} First an `up` with {authority} beside {_parts(signer)[0]} under frontend.authorities; deliver "
         f"it, then change the issuer."
     )
+
+
+def _role(new: Mapping[str, Any]) -> str:
+    """Return a leaf's role, which is told with its policy, or alone where there is none."""
+    return str(new["policy"]["role"] if "policy" in new else new["role"])
 
 
 def _acknowledgement(found: Untimely) -> str:

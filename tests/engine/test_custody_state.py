@@ -142,7 +142,8 @@ def test_second_up_changes_nothing(life: Life) -> None:
 def test_leaves_are_renewed_in_their_window_and_authorities_are_not(life: Life) -> None:
     """Prevents a certificate that ends between two runs, and an authority that the clock replaces."""
     assert life.due.done("create") == {"PrivateKey internode-2", "Authority internode-2"}
-    assert life.due.done("update") == {"Authority clients-1"}
+    standings = {f"Standing {name}" for name in LEAVES}
+    assert life.due.done("update") == {"Authority clients-1", "Step cluster"} | standings
     assert life.due.done("replace") == {f"LocallySignedCert {name}" for name in LEAVES}
     for name in LEAVES:
         assert life.due.certificate(name) != life.first.certificate(name)
@@ -170,7 +171,7 @@ def test_rollover_is_trusted_first_then_signed_with(life: Life) -> None:
 
 
 def test_a_certificate_that_is_taken_out_is_gone_with_its_key(life: Life) -> None:
-    kinds = ("PrivateKey", "CertRequest", "LocallySignedCert")
+    kinds = ("Step", "PrivateKey", "CertRequest", "LocallySignedCert", "Standing")
     assert life.signed.done("delete") == {f"{kind} billing" for kind in kinds}
     assert "billing" not in {*life.signed.outputs["certificates"], *life.signed.outputs["privateKeys"]}
 

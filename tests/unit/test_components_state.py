@@ -95,6 +95,7 @@ def test_names_and_types_do_not_change_by_accident() -> None:
         *(f"{authority}$tls:index/privateKey:PrivateKey::{name}" for name in generations),
         *(f"{authority}$temporalazure:state:Authority::{name}" for name in generations),
         *(f"{mine}${leaf}::{name}" for name in LEAVES),
+        *(f"{leaf}$temporalazure:state:{record}::{name}" for record in ("Step", "Standing") for name in LEAVES),
         *(f"{leaf}$tls:index/privateKey:PrivateKey::{name}" for name in LEAVES),
         *(f"{leaf}$tls:index/certRequest:CertRequest::{name}" for name in LEAVES),
         *(f"{leaf}$tls:index/locallySignedCert:LocallySignedCert::{name}" for name in LEAVES),

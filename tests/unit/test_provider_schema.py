@@ -27,6 +27,9 @@ from provider.resources import (
     CloudNamespaceAccessArgs,
     DirectoryPermission,
     Issuer,
+    Rollover,
+    StandingInState,
+    StepInState,
     VaultCertificate,
     VaultCertificateArgs,
     VaultSecret,
@@ -38,6 +41,7 @@ from provider.resources import (
     get_caller,
 )
 from provider.resources import KeyVaultProvider as DeclaredProvider
+from provider.standing_in_state import StandingInputs, StepInputs, input_names, state_names
 from tests.certificates import leaf_policy
 from tests.unit.declared import AUTHORITY, EXISTING_AUTHORITY, SUBSCRIPTION, TENANT, Azure, declare
 from tests.unit.declared import VERSION as KEY_VERSION
@@ -47,7 +51,15 @@ CERTIFICATE = SCHEMA["resources"]["temporalazure:keyvault:Certificate"]
 SECRET = SCHEMA["resources"]["temporalazure:keyvault:Secret"]
 IN_STATE = SCHEMA["resources"]["temporalazure:state:Authority"]
 ACCESS = SCHEMA["resources"]["temporalazure:cloud:NamespaceAccess"]
+RECORDS: list[tuple[dict[str, Any], type[StepInputs]]] = [
+    (SCHEMA["resources"]["temporalazure:state:Step"], StepInputs),
+    (SCHEMA["resources"]["temporalazure:state:Standing"], StandingInputs),
+]
 VAULT = "https://temporal-leaf-abc.vault.azure.net/"
+
+ROLLOVER = Rollover(
+    issued_by="clients-1", trusted=["clients-1", "clients-2"], acknowledged=["sign-clients-1"], peers=["shipping"]
+)
 
 MODELS: dict[str, type[Any]] = {
     "keyvault:Subject": Subject,
@@ -66,6 +78,8 @@ def test_the_schema_is_of_this_plugin() -> None:
     assert list(SCHEMA["resources"]) == [
         "temporalazure:keyvault:Certificate",
         "temporalazure:state:Authority",
+        "temporalazure:state:Step",
+        "temporalazure:state:Standing",
         "temporalazure:keyvault:Secret",
         "temporalazure:cloud:NamespaceAccess",
     ]
@@ -87,6 +101,9 @@ def test_the_inputs_are_the_models() -> None:
     assert tuple(CERTIFICATE["inputProperties"]) == INPUT_NAMES
     _assert_described(IN_STATE["inputProperties"], IN_STATE["requiredInputs"], AuthorityInStateInputs)
     assert tuple(IN_STATE["inputProperties"]) == authority_in_state.INPUT_NAMES
+    for record, model in RECORDS:
+        _assert_described(record["inputProperties"], record["requiredInputs"], model)
+        assert tuple(record["inputProperties"]) == input_names(model)
     _assert_described(SECRET["inputProperties"], SECRET["requiredInputs"], secret_inputs.SecretInputs)
     assert tuple(SECRET["inputProperties"]) == secret_inputs.INPUT_NAMES
     _assert_described(ACCESS["inputProperties"], ACCESS["requiredInputs"], namespace_inputs.NamespaceAccessInputs)
@@ -102,11 +119,14 @@ def test_the_outputs_are_inputs_and_what_is_computed() -> None:
     ]
     assert tuple(IN_STATE["properties"]) == (*authority_in_state.STATE_NAMES, *authority_in_state.COMPUTED_NAMES)
     assert IN_STATE["required"] == ["name", "policy", "certificatePem"]
+    for record, model in RECORDS:
+        assert tuple(record["properties"]) == state_names(model)
+        assert record["required"] == record["requiredInputs"]
     assert tuple(SECRET["properties"]) == (*secret_inputs.INPUT_NAMES, *secret_inputs.COMPUTED_NAMES)
     assert SECRET["required"] == [*SECRET["requiredInputs"], *secret_inputs.COMPUTED_NAMES]
     assert tuple(ACCESS["properties"]) == (*namespace_inputs.INPUT_NAMES, *namespace_inputs.COMPUTED_NAMES)
     assert ACCESS["required"] == [*ACCESS["requiredInputs"], *namespace_inputs.COMPUTED_NAMES]
-    for resource in (CERTIFICATE, IN_STATE, SECRET, ACCESS):
+    for resource in (CERTIFICATE, IN_STATE, SECRET, ACCESS, *(record for record, _ in RECORDS)):
         for name in resource["inputProperties"].keys() & resource["properties"]:
             assert resource["properties"][name] == resource["inputProperties"][name]
 
@@ -114,7 +134,8 @@ def test_the_outputs_are_inputs_and_what_is_computed() -> None:
 def test_what_is_secret_is_said_to_be() -> None:
     """A generated SDK would show it, and so would a program in another language."""
     none = frozenset[str]()
-    for resource, secret in ((CERTIFICATE, none), (SECRET, secret_inputs.SECRET_NAMES), (ACCESS, none)):
+    without = [(record, none) for record in (CERTIFICATE, ACCESS, *(record for record, _ in RECORDS))]
+    for resource, secret in (*without, (SECRET, secret_inputs.SECRET_NAMES)):
         for properties in (resource["inputProperties"], resource["properties"]):
             assert {name for name, described in properties.items() if described.get("secret")} == secret
     assert [name for name, value in IN_STATE["inputProperties"].items() if value.get("secret")] == ["privateKeyPem"]
@@ -130,6 +151,8 @@ def test_everything_is_described() -> None:
     assert undescribed(IN_STATE["inputProperties"]) == []
     assert undescribed(SECRET["properties"]) == []
     assert undescribed(ACCESS["properties"]) == []
+    for record, _ in RECORDS:
+        assert undescribed(record["inputProperties"]) == []
     assert undescribed(SCHEMA["config"]["variables"]) == []
     for described in SCHEMA["types"].values():
         assert undescribed(described["properties"]) == []
@@ -197,7 +220,9 @@ def test_a_refused_question_is_its_reason_alone() -> None:
 def test_the_programs_class_has_every_name() -> None:
     outputs = VaultCertificate.__annotations__
     assert outputs.keys() == _snake(COMPUTED_NAMES)
-    assert {field.name for field in fields(VaultCertificateArgs)} == _snake(INPUT_NAMES)
+    of_a_rollover = {field.name for field in fields(Rollover)}
+    of_others = {field.name for field in fields(VaultCertificateArgs)} - {"rollover"}
+    assert of_others | of_a_rollover == _snake(INPUT_NAMES)
     assert Issuer.__annotations__.keys() == IssuerReference.model_fields.keys()
     for name, hint in outputs.items():
         assert ("None" in str(hint)) is (to_camel(name) not in CERTIFICATE["required"])
@@ -218,10 +243,7 @@ def test_what_is_declared_is_what_the_plugin_takes() -> None:
                 policy=policy,
                 issuer=Issuer(certificate_pem=pulumi.Output.from_input("pem"), key_id="key", chain_pem=["root"]),
                 renewal=1,
-                issued_by="clients-1",
-                trusted=["clients-1", "clients-2"],
-                acknowledged=["sign-clients-1"],
-                peers=["shipping"],
+                rollover=ROLLOVER,
                 tags={"owner": "shop"},
                 issued_pem="issued",
             ),
@@ -251,6 +273,32 @@ def test_what_is_declared_is_what_the_plugin_takes() -> None:
     assert declared.outputs["key_id"] == f"{VAULT}keys/orders/{KEY_VERSION}"
     assert declared.outputs["chain_pem"] == ["pem", "root"]
     assert [name for name, value in declared.outputs.items() if value is None] == ["signing_request_pem"]
+
+
+def test_the_records_of_a_leaf_are_declared_as_the_plugin_takes_them() -> None:
+    """Check would refuse the program's own inputs."""
+
+    def program() -> dict[str, Any]:
+        StepInState("orders", role="client", rollover=ROLLOVER)
+        standing = StandingInState("orders", role="client", rollover=ROLLOVER, certificate_pem="pem")
+        return {"certificate_pem": standing.certificate_pem}
+
+    declared = declare(program)
+    step, standing = declared.one("temporalazure:state:Step"), declared.one("temporalazure:state:Standing")
+    assert step.inputs == {
+        "name": "orders",
+        "role": "client",
+        "issuedBy": "clients-1",
+        "trusted": ["clients-1", "clients-2"],
+        "acknowledged": ["sign-clients-1"],
+        "peers": ["shipping"],
+    }
+    assert standing.inputs == {**step.inputs, "certificatePem": "pem"}
+    assert [tuple(sorted(each.inputs)) for each in (step, standing)] == [
+        tuple(sorted(input_names(model))) for _, model in RECORDS
+    ]
+    assert (step.version, standing.version) == (VERSION, VERSION)
+    assert declared.outputs == {"certificate_pem": "pem"}
 
 
 def test_the_secrets_class_has_every_name() -> None:
