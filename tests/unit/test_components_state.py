@@ -186,6 +186,24 @@ def test_leaves_are_renewed_in_their_window_and_authorities_by_hand() -> None:
     assert leaf.replacement_trigger["common_name"] == "clients 2"
 
 
+def test_a_leaf_stands_between_its_records() -> None:
+    """Prevents a leaf that is issued before its step was judged, and a standing that tells what is not issued yet."""
+    declared = everything()
+    for name, issued_by, trusted in (
+        ("cluster", "internode-1", ["internode-1"]),
+        ("ui", "clients-2", ["clients-1", "clients-2"]),
+    ):
+        step, standing = declared.one("state:Step", name), declared.one("state:Standing", name)
+        leaf = declared.one(":LocallySignedCert", name)
+        assert step.urn in leaf.dependencies
+        assert leaf.urn in standing.dependencies
+        assert not step.dependencies
+        asked = {"name": name, "role": LEAVES[name].policy.role, "issuedBy": issued_by, "trusted": trusted}
+        assert step.inputs == asked
+        assert standing.inputs == asked | {"certificatePem": _pem(name)}
+        assert step.provider == standing.provider == declared.one("state:Authority", issued_by).provider
+
+
 def test_a_preview_of_the_first_up_knows_no_certificate_and_fails_for_none() -> None:
     assert names(mutual_tls(preview=True)) == names(everything())
 
