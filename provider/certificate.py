@@ -72,6 +72,7 @@ class CertificateResource:
         replaces = moved(changes)
         if not replaces:
             refuse_another_authority(old, changes)
+            _refuse_a_lost_certificate(old, inputs)
             if _is_beside_the_certificate(changes) and not has_unknown(new):
                 due = await self._due(request.urn, old, CertificateInputs.model_validate(new))
                 if not due and changes and _properties(changes) <= _ROLLOVER:
@@ -183,6 +184,19 @@ class CertificateResource:
     ) -> Issuance:
         patience = await self._connection.patience(urn, wanted.vault_uri, limit_seconds)
         return Issuance(wanted=wanted, owner=Owner(urn), patience=patience, now=clock.now(), by_state=by_state)
+
+
+def _refuse_a_lost_certificate(old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Raise PluginError for an intermediate that would wait again for the certificate that it has."""
+    issuer, name = new.get("issuer"), new["name"]
+    is_issued_elsewhere = isinstance(issuer, dict) and issuer.get("keyId") is None
+    if is_issued_elsewhere and old.get("issuedPem") and not new.get("issuedPem"):
+        raise PluginError(
+            f'The authority "{name}" has the certificate that was brought for it, and issuedPem is not set any more: '
+            f"it would wait again, and every certificate that it issues would be deleted. Nothing was changed. Set "
+            f"issuedPem again: it is the output certificates.{name}.certificatePem. To be without the authority, "
+            f"remove it with what it issues; see docs/topologies.md."
+        )
 
 
 def _with_request(old: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from deploy.preview.document import Step
 CERTIFICATE = "temporalazure:keyvault:Certificate"
 SECRET = "temporalazure:keyvault:Secret"
 AUTHORITY_IN_STATE = "temporalazure:state:Authority"
-STANDING = "temporalazure:state:Standing"
+STEP_IN_STATE = "temporalazure:state:Step"
+STANDING_IN_STATE = "temporalazure:state:Standing"
 PRIVATE_KEY = "tls:index/privateKey:PrivateKey"
 CERTIFICATE_REQUEST = "tls:index/certRequest:CertRequest"
 LEAF_IN_STATE = "tls:index/locallySignedCert:LocallySignedCert"
@@ -51,7 +52,7 @@ _RENEWALS = {
 
 def is_idle(step: Step) -> bool:
     """Whether it is on what is nowhere but in the state, and holds nothing that anybody uses."""
-    return step.type == STANDING or step.type.startswith((COMPONENTS, PROVIDERS))
+    return step.type in (STEP_IN_STATE, STANDING_IN_STATE) or step.type.startswith((COMPONENTS, PROVIDERS))
 
 
 def is_authority(step: Step) -> bool:

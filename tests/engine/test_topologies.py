@@ -254,6 +254,21 @@ def test_an_intermediate_is_renewed_from_the_same_request(offline: Offline) -> N
     assert "clients-1" in run.certificates("update")
 
 
+def test_a_certificate_that_was_taken_cannot_get_lost(offline: Offline) -> None:
+    """A line that went from the settings would delete all that the authority has issued."""
+    has = offline.stack.facts()["clients-1"]["certificatePem"]
+    offline.stack.set(certificateAuthorities=offline.settings())
+    watch = Watch(offline.stack.azure)
+    for operation in ("preview", "up"):
+        error = offline.stack.run(operation).refused().errors()["clients-1"]
+        assert "every certificate that it issues would be deleted. Nothing was changed." in error
+        assert "Set issuedPem again: it is the output certificates.clients-1.certificatePem" in error
+    assert watch.writes() == []
+
+    offline.stack.set(certificateAuthorities=offline.settings(has))
+    assert offline.stack.run("up").check().changes.keys() == {"same"}
+
+
 # An authority that is in a vault already
 
 

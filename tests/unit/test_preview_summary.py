@@ -38,6 +38,7 @@ from tests.unit.previews import (
     STATE_KEY,
     STATE_LEAF,
     STATE_REQUEST,
+    STEP_OF_A_ROLLOVER,
     VAULT,
     WORKER_APPLICATION,
     WORKER_PASSWORD,
@@ -663,7 +664,8 @@ def test_in_the_state_a_certificate_is_told_in_one_line_whatever_it_is_made_of(
     steps: list[Step], expected: str
 ) -> None:
     """A reviewer counts keys and requests, and does not see which certificate is another one, or why."""
-    found = summary(preview(*steps, step("update", STANDING, "ui"), **IN_STATE))
+    records = [step("update", record, "ui") for record in (STEP_OF_A_ROLLOVER, STANDING)]
+    found = summary(preview(*steps, *records, **IN_STATE))
     assert [line for section in found.sections for line in section.changes] == [expected]
     assert found.others == {}
 
