@@ -32,9 +32,10 @@ _KEY_TYPE: Final = ["algorithm", "rsaBits", "ecdsaCurve"]
 _CURVES: Final = {KeyType.EC_P256: "P256", KeyType.EC_P384: "P384"}
 
 
-def private_key(name: str, key_type: KeyType, parent: pulumi.Resource, *, is_kept: bool = False) -> tls.PrivateKey:
+def private_key(name: str, key_type: KeyType, opts: pulumi.ResourceOptions, *, is_kept: bool = False) -> tls.PrivateKey:
     """Declare a private key; one that `is_kept` is never made anew, whatever type is asked for."""
-    opts = pulumi.ResourceOptions(parent=parent, ignore_changes=_KEY_TYPE if is_kept else None)
+    if is_kept:
+        opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=_KEY_TYPE))
     if key_type.rsa_bits:
         return tls.PrivateKey(name, algorithm="RSA", rsa_bits=key_type.rsa_bits, opts=opts)
     return tls.PrivateKey(name, algorithm="ECDSA", ecdsa_curve=_CURVES[key_type], opts=opts)

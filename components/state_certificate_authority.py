@@ -43,7 +43,9 @@ class StateCertificateAuthority(pulumi.ComponentResource):
         made: dict[int, StateCertificate] = {}
         for number, generation in sorted(authority.generations.items()):
             policy, certificate_name = authority.policy(number), generation.certificate_name
-            keys[number] = private_key(certificate_name, policy.key_type, self, is_kept=True)
+            keys[number] = private_key(
+                certificate_name, policy.key_type, pulumi.ResourceOptions(parent=self), is_kept=True
+            )
             certificate = AuthorityInState(
                 certificate_name,
                 policy=policy.model_dump(mode="json", by_alias=True, exclude_none=True),

@@ -50,13 +50,13 @@ class StateLeaf(pulumi.ComponentResource):
         policy, issuer = args.policy, args.issuer
         children = pulumi.ResourceOptions(parent=self, provider=args.provider)
         step = StepInState(name, role=policy.role, rollover=args.rollover, opts=children)
-        key = private_key(name, policy.key_type, self)
+        key = private_key(name, policy.key_type, pulumi.ResourceOptions(parent=self, depends_on=[step]))
         request = tls.CertRequest(
             name,
             private_key_pem=key.private_key_pem,
             subject=tls.CertRequestSubjectArgs(**subject_of(policy)),
             **names_of(policy),
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[step]),
         )
         made = tls.LocallySignedCert(
             name,

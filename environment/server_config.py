@@ -47,6 +47,17 @@ def server_config(deployment: Deployment) -> str:
     return "".join((_HEADER, _DEFINITIONS, *_refusals(deployment), render(document)))
 
 
+_DYNAMIC_CONFIG = {
+    "system.enableRingpopTLS": "true",
+    "history.shutdownDrainDuration": "2s",
+    "matching.shutdownDrainDuration": "2s",
+}
+"""Two seconds are enough for others to learn that a node has left, and for a call that waits for a busy database.
+
+History drains before matching, and the frontend for a second before both: a process ends within six.
+"""
+
+
 def dynamic_config() -> str:
     """dynamicconfig.yaml. Without it the membership ports talk plain text and let any stranger join the cluster.
 
@@ -54,13 +65,6 @@ def dynamic_config() -> str:
     does not: these calls end with CANCELLED, which clients are told and do not try again.
     """
     return "".join(f"{key}:\n  - value: {value}\n" for key, value in _DYNAMIC_CONFIG.items())
-
-
-_DYNAMIC_CONFIG = {
-    "system.enableRingpopTLS": "true",
-    "history.shutdownDrainDuration": "2s",
-    "matching.shutdownDrainDuration": "2s",
-}
 
 
 _HEADER = f"""\

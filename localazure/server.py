@@ -133,13 +133,15 @@ class _Listeners:
     def keep(self, port: int) -> None:
         """See that nobody else gets a port before it is listened on; one that somebody has already is theirs."""
         with suppress(OSError):
-            self._kept[port] = _bound(port)
+            self._kept[port] = _taken(port)
 
     async def open(self, name: str, port: int, app: web.Application) -> None:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
         await runner.setup()
         try:
-            kept = self._kept.pop(port, None) or _bound(port)
+            kept = self._kept.pop(port, None) or _taken(port)
+            # So that the port can be taken again while what was connected to it still winds down.
+            kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             await web.SockSite(runner, kept, ssl_context=self._tls_context).start()
         except OSError as error:
             await runner.cleanup()
@@ -189,16 +191,21 @@ def _port_of(vault: Document) -> int:
     return URL(vault["properties"]["vaultUri"]).port or 0
 
 
-def _bound(port: int) -> socket.socket:
-    """Return a socket that has the port and does not listen. Raises OSError if another process has it."""
-    bound = socket.socket()
+def _taken(port: int) -> socket.socket:
+    """Return a socket that has a port and does not listen: whoever asks for the port is refused it.
+
+    Raises OSError if another process has it.
+    """
+    taken = socket.socket()
     try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((_HOST, port))
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((_HOST, port))
     except OSError:
-        bound.close()
+        taken.close()
         raise
-    return bound
+    # With it, a socket that does not listen keeps nobody from the port who sets it too, as servers do.
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+    return taken
 
 
 def _free_port() -> int:

@@ -191,11 +191,13 @@ def _refuse_a_lost_certificate(old: dict[str, Any], new: dict[str, Any]) -> None
     issuer, name = new.get("issuer"), new["name"]
     is_issued_elsewhere = isinstance(issuer, dict) and issuer.get("keyId") is None
     if is_issued_elsewhere and old.get("issuedPem") and not new.get("issuedPem"):
+        authority, _, number = name.rpartition("-")
         raise PluginError(
             f'The authority "{name}" has the certificate that was brought for it, and issuedPem is not set any more: '
-            f"it would wait again, and every certificate that it issues would be deleted. Nothing was changed. Set "
-            f"issuedPem again: it is the output certificates.{name}.certificatePem. To be without the authority, "
-            f"remove it with what it issues; see docs/topologies.md."
+            f"it would wait again, and if it signs, every certificate below it would be deleted. Nothing was changed. "
+            f"Set certificateAuthorities.{authority}.generations.{number}.issuedPem again: it is the output "
+            f"certificates.{name}.certificatePem. To be without the authority, remove it with what it issues; see "
+            f"docs/topologies.md."
         )
 
 

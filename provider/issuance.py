@@ -373,7 +373,7 @@ class Issuance:
         """
         issued = load_certificate(self.wanted.issued_pem) if self.wanted.issued_pem else None
         if issued is not None:
-            self._require_as_asked(issued)
+            self._require_as_asked(issued, held)
             if held is None or not held.cer or x509_of(held) != issued:
                 return await self._taken(issued, held)
         elif held is None or not self._fits(held, anew=False):
@@ -389,7 +389,7 @@ class Issuance:
             return None
         return _pem_of(x509.load_der_x509_csr(operation.csr)) if operation.csr else None
 
-    def _require_as_asked(self, issued: x509.Certificate) -> None:
+    def _require_as_asked(self, issued: x509.Certificate, held: KeyVaultCertificate | None) -> None:
         """Raise PluginError unless a certificate is what the policy and the issuer would have made."""
         try:
             wrong = deviations(issued, self.wanted.policy, self.wanted.issuer_certificate)
@@ -399,23 +399,29 @@ class Issuance:
         except ValueError as error:
             raise self._impossible(error) from error
         if wrong:
-            raise self._not_as_asked("; ".join(wrong).removesuffix("."))
+            raise self._not_as_asked("; ".join(wrong).removesuffix("."), held)
 
     async def _taken(self, issued: x509.Certificate, held: KeyVaultCertificate | None) -> dict[str, Any]:
         another = "its key is not that of the signing request of this authority"
         if held is not None and held.cer and x509_of(held).public_key() != issued.public_key():
-            raise self._not_as_asked(another)
+            raise self._not_as_asked(another, held)
         request = await self._request(held)
         if request.public_key() != issued.public_key():
-            raise self._not_as_asked(another)
+            raise self._not_as_asked(another, held)
         return self.state_of(await self._merge(issued), _pem_of(request))
 
-    def _not_as_asked(self, reason: str) -> PluginError:
+    def _not_as_asked(self, reason: str, held: KeyVaultCertificate | None) -> PluginError:
+        name = self.wanted.name
+        way_on = (
+            f"Put back the one that it has (the output certificates.{name}.certificatePem), and have the request in "
+            f"the output certificateSigningRequests.{name} signed"
+            if held is not None and held.cer
+            else "Take issuedPem out and run `pulumi up --refresh` to see the signing request "
+            "(certificateSigningRequests), and have that one signed"
+        )
         return PluginError(
             f"The certificate that was brought for {self._what} (issuedPem) is not what is asked for: {reason}. It was "
-            f"not taken, and nothing was changed. Take issuedPem out and run `pulumi up "
-            f"--refresh` to see the signing request (certificateSigningRequests), and have that one signed; see "
-            f"docs/topologies.md."
+            f"not taken, and nothing was changed. {way_on}; see docs/topologies.md."
         )
 
     # The request

@@ -37,7 +37,10 @@ STEP: Final = f"{NAME}:state:Step"
 STANDING: Final = f"{NAME}:state:Standing"
 
 _PLACE: Final = ("name",)
-_HELD_BACK: Final = "An earlier `up` ended before it was through with it. What was issued since is handed to nobody."
+_HELD_BACK: Final = (
+    "An earlier `up` ended before it was through with it, and what was issued since is handed to nobody. Repeat that "
+    "one, with the settings that it had, until it succeeds; deliver, and go on."
+)
 
 
 def _of_a_leaf(role: Role) -> Role:

@@ -18,7 +18,7 @@ from tools.toolchain import Toolchain
 
 _TAIL_CHARACTERS = 1000
 _ERROR = re.compile(r"ERROR\S*\t[^\t]*\t(\{.*\})$", re.MULTILINE)
-_CREDENTIALS = re.compile(r"//[^/]*@")
+_CREDENTIALS = re.compile(r"//[^/\n]*@")
 _NOT_THERE = re.compile(r"3D000|Error 1049\b")  # as PostgreSQL and MySQL number it
 
 # Temporal writes both into a URL: the user as it is, the password as in a query, where a space is a plus sign.
@@ -103,10 +103,10 @@ def _require_sendable(server: Mapping[str, str], database: _Database) -> None:
 
 def _reason(answer: "subprocess.CompletedProcess[str]") -> str:
     """Why the tool failed: the first error that it logs, else the end of what it says. No password is in it."""
-    said = answer.stdout + answer.stderr
+    said = _CREDENTIALS.sub("//…@", answer.stdout + answer.stderr)
     logged = _ERROR.search(said)
     reason = str(json.loads(logged[1]).get("error", "")) if logged else said[-_TAIL_CHARACTERS:].strip()
-    return _CREDENTIALS.sub("//…@", reason) or f"temporal-sql-tool says nothing, and ends with {answer.returncode}"
+    return reason or f"temporal-sql-tool says nothing, and ends with {answer.returncode}"
 
 
 def _connections(server: Mapping[str, str], plugin: str, database: _Database) -> Iterator[tuple[str, dict[str, str]]]:

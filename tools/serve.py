@@ -148,7 +148,7 @@ def serving(site: Site, toolchain: Toolchain, progress: Progress) -> Iterator[Se
             processes=running,
         )
     finally:
-        with _uninterrupted():
+        with _uninterrupted(), progress("ending, once the server has finished what it was asked"):
             for process in reversed(running):
                 process.terminate()
             for process in running:

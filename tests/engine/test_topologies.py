@@ -261,8 +261,9 @@ def test_a_certificate_that_was_taken_cannot_get_lost(offline: Offline) -> None:
     watch = Watch(offline.stack.azure)
     for operation in ("preview", "up"):
         error = offline.stack.run(operation).refused().errors()["clients-1"]
-        assert "every certificate that it issues would be deleted. Nothing was changed." in error
-        assert "Set issuedPem again: it is the output certificates.clients-1.certificatePem" in error
+        assert "if it signs, every certificate below it would be deleted. Nothing was changed." in error
+        assert "Set certificateAuthorities.clients.generations.1.issuedPem again" in error
+        assert "it is the output certificates.clients-1.certificatePem" in error
     assert watch.writes() == []
 
     offline.stack.set(certificateAuthorities=offline.settings(has))

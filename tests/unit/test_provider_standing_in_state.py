@@ -122,7 +122,7 @@ async def test_what_a_step_says_of_an_up_that_ended_early_is_not_taken_for_done(
     behind = standing("clients-1", "clients-1", "clients-2")
     said = await refused(provider, STANDING, behind, standing("clients-2", "clients-2", pem=UNKNOWN))
     assert 'clients-1 would be distrusted while "orders" is a certificate that it signed' in said
-    assert "What was issued since is handed to nobody." in said
+    assert "what was issued since is handed to nobody" in said
     assert "Nothing of it was changed" not in said
 
     behind = standing("clients-1", "clients-1")

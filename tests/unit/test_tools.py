@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +28,7 @@ from tools.hosted import hosted_environment, local_variables
 from tools.local import engine_environment, write_passphrase
 from tools.plugins import official_plugins
 from tools.processes import wait_until
+from tools.schema import prepare_database
 from tools.toolchain import PULUMI, TEMPORAL_SERVER, UI_SERVER, Engine, GoProgram, Toolchain
 
 GO_MOD = "module example\n\ngo 1.25.0\n\nrequire example.org/tool v1.4.0\n"
@@ -551,3 +553,24 @@ def test_status_of_the_local_stack_needs_no_azure_and_keeps_its_exit_status(
     assert [command[1:] for command in asked] == [
         ["-m", "deploy", "status", "--stack", "local", "--fail-within", "30d"]
     ]
+
+
+@pytest.mark.parametrize("after", [0, 985])
+def test_a_tool_that_fails_does_not_tell_the_password(
+    after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in the address that the tool complains about, of which the end alone may be shown."""
+    script = f"""\
+        #!/bin/sh
+        printf 'cannot reach postgres://temporal:%s@db/%0{after}d' "$SQL_PASSWORD" 0
+        exit 1
+        """
+    tool = write_executable(tmp_path / "temporal-sql-tool", script)
+    monkeypatch.setattr(Toolchain, "sql_tool", lambda _: tool)
+    server = {"DB": "postgres12", "POSTGRES_USER": "temporal", "POSTGRES_PWD": "RETSEKRET-RETSEKRET"}
+
+    with pytest.raises(ToolError) as refused:
+        prepare_database(server, Toolchain(), nullcontext)
+
+    assert "@db/" in str(refused.value)
+    assert "SEKRET" not in str(refused.value)
