@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from pki.chain import load_certificate, to_pem
+from pki.filters import CertificateFilter
 from pki.issuance import draft
 from pki.policy import IssuancePolicy, KeyType
 
@@ -32,6 +33,11 @@ LARGEST_BUNDLE = 32 * 1024
 def fingerprint(certificate: x509.Certificate) -> str:
     """Return a certificate's fingerprint as Temporal Cloud shows it: the SHA-1 of its DER, lower-case hexadecimal."""
     return certificate.fingerprint(hashes.SHA1()).hex()
+
+
+def admitted_words(fingerprints: Iterable[str], filters: Iterable[CertificateFilter]) -> list[str]:
+    """Return whom a namespace admits, for a person: an authority, by its fingerprint, or a filter an entry."""
+    return [f"authority {each}" for each in fingerprints] + [f"filter {each}" for each in filters]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from temporalio.api.cloud.namespace.v1 import CertificateFilterSpec, NamespaceSpec
 
 from pki import CertificateFilter, bundle_findings, held, load_certificates, to_pem
-from pki.cloud_access import fingerprint
+from pki.cloud_access import admitted_words, fingerprint
 from pki.filters import faults
 from provider.namespace_inputs import fingerprint_of
 
@@ -76,7 +76,7 @@ class Admitted:
 
     def words(self) -> list[str]:
         """Return what this is, for a person, one authority or filter an entry."""
-        return [f"authority {key}" for key in self.authorities] + [f"filter {each}" for each in self.filters]
+        return admitted_words(self.authorities, self.filters)
 
     def __bool__(self) -> bool:
         return bool(self.authorities or self.filters)

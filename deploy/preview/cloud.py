@@ -12,7 +12,6 @@ from functools import cached_property
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from pydantic import TypeAdapter
 
 from deploy.preview import types
@@ -20,6 +19,7 @@ from deploy.preview.comparison import Comparison
 from deploy.preview.document import Issued, Preview, Step
 from deploy.preview.words import code, codes
 from pki import CertificateFilter, CertificateNames, Role, load_certificate
+from pki.cloud_access import admitted_words, fingerprint
 
 _FILTERS = TypeAdapter(tuple[CertificateFilter, ...])
 
@@ -50,10 +50,7 @@ class Admission:
         """What somebody else added and `up` takes away, in the provider's words."""
         if self.step.operation != "update" or not self.step.after.get("exclusive"):
             return ()
-        wanted = {
-            *(f"authority {fingerprint}" for fingerprint in self._after.values()),
-            *(f"filter {each}" for each in self.filters_after),
-        }
+        wanted = admitted_words(self._after.values(), self.filters_after)
         return tuple(each for each in self.step.outputs.get("unmanaged") or () if each not in wanted)
 
     def _shown(self, authority: str) -> str:
@@ -120,7 +117,7 @@ class Admission:
         """Return the authorities that inputs name, with their fingerprints; none where they are not yet known."""
         pems = inputs.get("certificateAuthoritiesPem")
         certificates = [load_certificate(pem) for pem in pems] if isinstance(pems, list) else []
-        return {self._name(each): each.fingerprint(hashes.SHA1()).hex() for each in certificates}
+        return {self._name(each): fingerprint(each) for each in certificates}
 
     def _name(self, certificate: x509.Certificate) -> str:
         """Return the name of an authority of this stack, or the subject of somebody else's."""
