@@ -14,8 +14,10 @@ from deploy.preview import types
 from deploy.preview.cloud import Admission
 from deploy.preview.comparison import Comparison
 from deploy.preview.document import Preview, Step
+from deploy.preview.record_words import recorded
 from deploy.preview.state_words import StateWords
-from deploy.preview.words import code, codes, day, moved
+from deploy.preview.words import because, code, codes, day, moved
+from pki import Role
 
 _DONE = {"create": "created", "update": "changed", "replace": "replaced", "delete": "deleted"}
 _SUBJECT_ALTERNATIVE_NAMES = ("dnsNames", "ipAddresses", "uris", "emails")
@@ -27,8 +29,9 @@ _CERTIFICATE_CHANGES = {
     "policy.renewBeforeDays": "another renewal window",
     "policy": "another policy",
     "renewal": "its `renewal` was counted up",
+    "issuedPem": "another certificate was brought for it",
+    "signingRequestPem": "its signing request was lost",
     "certificatePem": "what is in the vault is not what is asked for",
-    "tags": "other tags",
 }
 _TOLD = {
     "TEMPORAL_ADDRESS": ("the frontend's address", "address"),
@@ -81,6 +84,8 @@ class _Teller:
             types.CERTIFICATE: (Section.CERTIFICATES, self._certificate),
             types.LEAF_IN_STATE: (Section.CERTIFICATES, state.leaf),
             types.AUTHORITY_IN_STATE: (Section.CERTIFICATES, state.authority),
+            types.STEP_IN_STATE: (Section.CERTIFICATES, state.record),
+            types.STANDING_IN_STATE: (Section.CERTIFICATES, state.record),
             types.PRIVATE_KEY: (Section.CERTIFICATES, state.key),
             types.CERTIFICATE_REQUEST: (Section.CERTIFICATES, state.key),
             types.NAMESPACE_ACCESS: (Section.TEMPORAL_CLOUD, self._namespace),
@@ -94,12 +99,19 @@ class _Teller:
         }
 
     def trust(self) -> Iterator[str]:
-        """Authorities that are trusted from now on, or no more."""
+        """Authorities that are trusted from now on, or no more; of those that stay, whose clients get in."""
         before, after = self._comparison.authorities_before.keys(), self._comparison.authorities_after
+        admitted, admits = (
+            each(Role.CLIENT) for each in (self._comparison.trusted_before, self._comparison.trusted_after)
+        )
         for name in sorted(after - before):
             yield f"{code(name)} is **added** to what is trusted."
         for name in sorted(before - after):
             yield f"{code(name)} is **removed** from what is trusted."
+        for name in sorted(before & after & (admits - admitted)):
+            yield f"clients of {code(name)} are **admitted** by the frontend."
+        for name in sorted(before & after & (admitted - admits)):
+            yield f"clients of {code(name)} are **admitted no more** by the frontend."
 
     def clients(self) -> Iterator[str]:
         """Variables that everybody gets."""
@@ -118,14 +130,23 @@ class _Teller:
         elif step.operation == "replace":
             why = codes(step.changed) if step.changed else "its vault is"
             yield f"{what} is **replaced**, with another key: {why}."
-        elif types.is_renewal(step):
-            yield f"{what} is **renewed**; the one in use ends on {code(day(step.outputs.get('notAfter')))}."
-        elif step.changed_properties == {"tags"}:
-            yield f"{what} gets other tags, and is not issued anew."
-        elif step.changed_properties == {"issuer"} and self._keeps_issuer(step.name):
-            yield f"{what} gets its authority's renewed certificate, and is not issued anew."
         else:
-            yield f"{what} is **issued anew**: {'; '.join(self._reasons(step))}."
+            yield from self._updated(step, what)
+
+    def _updated(self, step: Step, what: str) -> Iterator[str]:
+        """Yield what becomes of a certificate that keeps its name in the vault, and of the record beside it."""
+        own = step.changed_properties - types.RECORDED
+        anew = own - {"tags"}
+        if anew == {"notAfter"}:
+            yield f"{what} is **renewed**; the one in use ends on {code(day(step.outputs.get('notAfter')))}."
+        elif anew == {"issuer"} and self._keeps_issuer(step.name):
+            yield f"{what} gets its authority's renewed certificate, and is not issued anew."
+        elif anew or not step.changed:
+            reasons = [*self._reasons(step)] or [code(each) for each in sorted(anew)]
+            yield f"{what} is **issued anew**{because(reasons)}."
+        if "tags" in own:
+            yield f"{what} gets other tags{'' if anew else ', and is not issued anew'}."
+        yield from recorded(step, stays=bool(step.changed) and not own)
 
     def _described(self, step: Step) -> str:
         names = _names_of(step.after)

@@ -33,6 +33,7 @@ class Comparison:
             generation.certificate_name
             for authority in self._settings.certificate_authorities.values()
             for generation in authority.generations.values()
+            if not generation.awaits_certificate
         }
 
         self.touched = {step.name for step in preview.steps if types.is_authority(step)}

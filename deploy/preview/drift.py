@@ -6,7 +6,7 @@ The engine asks the provider there too, so what is due for renewal shows as a di
 from __future__ import annotations
 
 from deploy.preview.document import Preview
-from deploy.preview.types import is_renewal
+from deploy.preview.types import more_than_renewals
 from deploy.preview.words import code, codes
 
 _SEEN = {"delete": "is gone", "create": "is there again", "replace": "is another one"}
@@ -14,10 +14,9 @@ _SEEN = {"delete": "is gone", "create": "is there again", "replace": "is another
 
 def drift(preview: Preview) -> list[str]:
     """Return a line (Markdown) for everything that is not as the last `up` left it, renewals that are due apart."""
-    found = [step for step in preview.steps if not is_renewal(step)]
     return [
         f"{code(step.name)} ({step.type.rpartition(':')[2]}) "
         + _SEEN.get(step.operation, f"is not as `up` left it: {codes(step.changed)}")
         + "."
-        for step in sorted(found, key=lambda step: (step.type, step.name))
+        for step in sorted(more_than_renewals(preview.steps), key=lambda step: (step.type, step.name))
     ]

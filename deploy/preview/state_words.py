@@ -11,7 +11,8 @@ from typing import Any
 from deploy.preview import types
 from deploy.preview.comparison import Comparison
 from deploy.preview.document import Preview, Step
-from deploy.preview.words import code, codes, day, moved
+from deploy.preview.record_words import recorded
+from deploy.preview.words import because, code, codes, day, moved
 
 _NAMES = ("dnsNames", "ipAddresses", "uris")
 _LEAF_CHANGES = {
@@ -31,7 +32,13 @@ class StateWords:
         self._steps = {(step.type, step.name): step for step in preview.steps}
 
     def leaf(self, step: Step) -> Iterator[str]:
-        """Yield what happens to a leaf."""
+        """Yield what happens to a leaf that changes, and to its record."""
+        yield from self._leaf(step)
+        standing = self._steps.get((types.STANDING_IN_STATE, step.name))
+        if standing and step.operation in ("update", "replace"):
+            yield from recorded(standing, stays=False)
+
+    def _leaf(self, step: Step) -> Iterator[str]:
         name, request = code(step.name), self._steps.get((types.CERTIFICATE_REQUEST, step.name))
         if step.operation == "create":
             names = _names_of(request.after) if request else []
@@ -45,7 +52,7 @@ class StateWords:
         elif step.operation == "update":
             yield f"{name} gets {', '.join(_reasons(step, _LEAF_CHANGES)) or 'other inputs'}, and is not issued anew."
         else:
-            yield f"{name} is **issued anew**{_because([*self._leaf_reasons(step, request)])}."
+            yield f"{name} is **issued anew**{because([*self._leaf_reasons(step, request)])}."
 
     def authority(self, step: Step) -> Iterator[str]:
         """Yield what happens to an authority's certificate."""
@@ -57,12 +64,24 @@ class StateWords:
         elif step.operation == "create":
             yield f"{name} is **issued**: for {step.after.get('policy', {}).get('validityDays')} days."
         else:
-            yield f"{name} is **issued anew**, with its key{_because([*_reasons(step, _AUTHORITY_CHANGES)])}."
+            yield f"{name} is **issued anew**, with its key{because([*_reasons(step, _AUTHORITY_CHANGES)])}."
 
     def key(self, step: Step) -> Iterator[str]:
         """Yield what happens to an authority's key; a leaf's, and its request, are told with its certificate."""
         if types.makes_authority_key(step) and step.name in self._comparison.made_anew:
             yield f"authority {code(step.name)} is **replaced**, with another key."
+
+    def record(self, step: Step) -> Iterator[str]:
+        """Yield what becomes of the records beside a leaf that stays: its standing tells it, or its step if alone."""
+        others = {types.LEAF_IN_STATE, types.STANDING_IN_STATE} - {step.type}
+        if step.operation == "delete" or any((other, step.name) in self._steps for other in others):
+            return
+        is_handed_out = "certificatePem" in step.changed_properties
+        if is_handed_out and self._comparison.issuer_after(step.name) in self._comparison.touched:
+            yield f"{code(step.name)} gets its authority's renewed certificate, and is not issued anew."
+        elif is_handed_out:
+            yield f"{code(step.name)} was issued by an `up` that ended too early, and is **handed out**."
+        yield from recorded(step, stays=not is_handed_out)
 
     def _with_its_key(self, step: Step) -> str:
         key = self._steps.get((types.PRIVATE_KEY, step.name))
@@ -85,10 +104,6 @@ class StateWords:
 
 def _reasons(step: Step, reasons: Mapping[str, str]) -> Iterator[str]:
     yield from dict.fromkeys(reason for name, reason in reasons.items() if name in step.changed_properties)
-
-
-def _because(reasons: list[str]) -> str:
-    return f": {'; '.join(reasons)}" if reasons else ""
 
 
 def _names_of(request: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from pydantic.alias_generators import to_camel
 from deploy.preview.breaking import breaking
 from deploy.preview.changes import changes
 from deploy.preview.document import Preview
-from deploy.preview.types import is_renewal
+from deploy.preview.types import more_than_renewals
 from deploy.preview.words import code
 
 LONGEST_COMMENT = 65_536
@@ -120,7 +120,7 @@ def summarise(preview: Preview, *, only_renewals: bool = False) -> PreviewSummar
             *(code(message.text) for message in preview.messages if message.severity == "warning"),
         ),
         unchanged=preview.unchanged,
-        only_renewals=not found and all(map(is_renewal, preview.steps)),
+        only_renewals=not found and not more_than_renewals(preview.steps),
         required_only_renewals=only_renewals,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from deploy.preview.document import Step
@@ -44,15 +44,19 @@ _RENEWALS = {
     (CERTIFICATE, "update"): ({"notAfter"}, {"notAfter"}),
     (LEAF_IN_STATE, "replace"): ({"readyForRenewal"}, {"readyForRenewal", *_MADE_BY_TLS}),
     (LEAF_IN_STATE, "update"): ({"readyForRenewal"}, {"readyForRenewal", *_MADE_BY_TLS}),
+    (STANDING_IN_STATE, "update"): ({"certificatePem"}, {"certificatePem"}),
     (PASSWORD, "replace"): ({"endDate"}, {"endDate"}),
     (SECRET, "update"): ({"notAfter"}, {"notAfter", "value"}),
 }
 """What the clock alone changes: at least this, and at most that."""
 
+RECORDED = {"issuedBy", "trusted"}
+"""What is kept beside a leaf, of who issued it and who is trusted where it is shown: no part of the certificate."""
+
 
 def is_idle(step: Step) -> bool:
-    """Whether it is on what is nowhere but in the state, and holds nothing that anybody uses."""
-    return step.type in (STEP_IN_STATE, STANDING_IN_STATE) or step.type.startswith((COMPONENTS, PROVIDERS))
+    """Whether it is on what is nowhere but in the state, and says nothing of anybody who is let in."""
+    return step.type.startswith((COMPONENTS, PROVIDERS))
 
 
 def is_authority(step: Step) -> bool:
@@ -66,8 +70,19 @@ def makes_authority_key(step: Step) -> bool:
     return own and step.operation in ("create", "replace") and (step.type == PRIVATE_KEY or is_authority(step))
 
 
+def more_than_renewals(steps: Collection[Step]) -> list[Step]:
+    """Return the steps for which the clock alone is not the reason.
+
+    What is handed out of a leaf in the state is a renewal only beside that of the leaf.
+    """
+    renewed = {step.name for step in steps if step.type == LEAF_IN_STATE and is_renewal(step)}
+    return [
+        step for step in steps if not is_renewal(step) or (step.type == STANDING_IN_STATE and step.name not in renewed)
+    ]
+
+
 def is_renewal(step: Step) -> bool:
-    """Whether the clock alone is the reason: nobody changed a setting, and nothing but an end moves."""
+    """Whether the clock alone is the reason, as far as one step tells: nobody changed a setting, only an end moves."""
     if renewal := _RENEWALS.get((step.type, step.operation)):
         at_least, at_most = renewal
         return at_least <= set(step.changed) <= at_most

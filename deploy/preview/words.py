@@ -25,6 +25,11 @@ def moved(before: Sequence[object], after: Sequence[object]) -> str:
     )
 
 
+def because(reasons: Sequence[str]) -> str:
+    """Return what follows a statement: its reasons, or nothing if there are none."""
+    return f": {'; '.join(reasons)}" if reasons else ""
+
+
 def day(instant: object) -> str:
     """Return the day of an instant."""
     return str(instant).partition("T")[0] if instant else "an unknown day"

@@ -480,7 +480,12 @@ def test_a_file_is_read_as_well_as_standard_input(tmp_path: Path) -> None:
 
 
 RENEWAL = step("update", LEAF, "ui", changed=("notAfter",))
+STATE_RENEWAL = step("replace", STATE_LEAF, "ui", changed=("readyForRenewal",))
 SECRET_RENEWAL = step("update", SECRET, "ui-client-secret", changed=("notAfter", "value"))
+
+
+def standing(*changed: str) -> Step:
+    return step("update", STANDING, "ui", changed=changed)
 
 
 @pytest.mark.parametrize(
@@ -490,7 +495,19 @@ SECRET_RENEWAL = step("update", SECRET, "ui-client-secret", changed=("notAfter",
         ([RENEWAL], True),
         ([RENEWAL, password("ui-client-secret-even", NEW_ENDS), SECRET_RENEWAL], True),
         ([step("update", "pulumi:providers:azuread", "directory")], True),
-        ([step("replace", STATE_LEAF, "ui", changed=("readyForRenewal",)), step("update", STANDING, "ui")], True),
+        ([STATE_RENEWAL, standing("certificatePem")], True),
+        ([STATE_RENEWAL, standing("certificatePem", "trusted[1]")], False),
+        ([STATE_RENEWAL, standing("trusted[1]")], False),
+        ([STATE_RENEWAL, standing("certificatePem", "role")], False),
+        ([STATE_RENEWAL, standing("certificatePem"), step("update", STEP_OF_A_ROLLOVER, "ui")], False),
+        ([STATE_RENEWAL, standing()], False),
+        ([STATE_RENEWAL, step("create", STANDING, "ui"), step("create", STEP_OF_A_ROLLOVER, "ui")], False),
+        ([standing("certificatePem")], False),
+        ([standing("certificatePem"), step("replace", STATE_LEAF, "cli", changed=("readyForRenewal",))], False),
+        ([standing("trusted[1]"), step("update", STEP_OF_A_ROLLOVER, "ui", changed=("trusted[1]",))], False),
+        ([step("update", STEP_OF_A_ROLLOVER, "ui", changed=("issuedBy",))], False),
+        ([step("update", LEAF, "ui", changed=("notAfter", "trusted[1]"))], False),
+        ([step("update", LEAF, "ui", changed=("issuedBy", "trusted"))], False),
         ([step("replace", STATE_LEAF, "ui", changed=("readyForRenewal", "certPem", "validityEndTime"))], True),
         ([step("replace", STATE_LEAF, "ui", changed=("certPem", "validityEndTime"))], False),
         ([step("replace", STATE_LEAF, "ui", changed=("readyForRenewal", "certRequestPem"))], False),
@@ -576,6 +593,10 @@ def test_roles_have_the_names_that_azure_gives_them() -> None:
         (("tags.team",), "`ui` gets other tags, and is not issued anew."),
         (("issuer.keyId",), "`ui` gets its authority's renewed certificate, and is not issued anew."),
         (("issuer", "policy.validityDays"), "`ui` is **issued anew**: by `clients-1` as it is now; another validity."),
+        (("issuedPem",), "`ui` is **issued anew**: another certificate was brought for it."),
+        (("signingRequestPem",), "`ui` is **issued anew**: its signing request was lost."),
+        (("elsewhere.deep",), "`ui` is **issued anew**: `elsewhere`."),
+        ((), "`ui` is **issued anew**."),
     ],
 )
 def test_why_a_certificate_is_issued_anew_is_said(changed: tuple[str, ...], expected: str) -> None:
@@ -587,6 +608,146 @@ def in_state(*changed: str, operation: str = "replace", hours: int = 2160) -> St
     inputs = {"validityPeriodHours": hours, "caPrivateKeyPem": "[secret]"}
     known = {**inputs, "validityEndTime": "2027-02-26T12:00:00Z"}
     return step(operation, STATE_LEAF, "ui", before=inputs, outputs=known, changed=changed)
+
+
+STATE_RENEWAL_OF_UI = in_state("readyForRenewal")
+TRUSTS_ONE = {"issuedBy": "clients-1", "trusted": ["clients-1"]}
+TRUSTS_TWO = {"issuedBy": "clients-1", "trusted": ["clients-1", "partners-1"]}
+UNRECORDED: dict[str, Any] = {}
+STAYS = "`ui` stays as it is; trusted beside it: adds `partners-1`."
+BESIDE = "`ui`: trusted beside it: adds `partners-1`."
+BROUGHT_UP_TO_DATE = (
+    "`ui` stays as it is; its record is brought up to date: issued by `clients-1`, trusted beside it `clients-1`, "
+    "`partners-1`."
+)
+RENEWED = "`ui` is **renewed**; the one in use ends on `2027-02-26`."
+ENDS = {"notAfter": "2027-02-26T12:00:00Z"}
+
+
+def recorded(types: str, before: dict[str, Any], *changed: str, after: dict[str, Any] = TRUSTS_TWO) -> Step:
+    """A change of a leaf's record, in a vault or in the state, and of what else is named."""
+    return step("update", types, "ui", before=before, after=after, outputs={**before, **ENDS}, changed=changed)
+
+
+def records(before: dict[str, Any], *changed: str, after: dict[str, Any] = TRUSTS_TWO) -> list[Step]:
+    """The two records beside a leaf in the state, of which the standing changes in what is named besides."""
+    return [
+        recorded(STEP_OF_A_ROLLOVER, before, "trusted[1]", after=after),
+        recorded(STANDING, before, "trusted[1]", *changed, after=after),
+    ]
+
+
+def created_records() -> list[Step]:
+    return [step("create", record, "ui", after=TRUSTS_TWO) for record in (STEP_OF_A_ROLLOVER, STANDING)]
+
+
+@pytest.mark.parametrize(
+    ("in_vault", "in_state", "expected"),
+    [
+        ([recorded(LEAF, TRUSTS_ONE, "trusted[1]")], records(TRUSTS_ONE), [STAYS]),
+        ([recorded(LEAF, TRUSTS_ONE, "trusted")], [recorded(STANDING, TRUSTS_ONE, "trusted")], [STAYS]),
+        (
+            [recorded(LEAF, TRUSTS_TWO, "trusted", after=TRUSTS_ONE)],
+            records(TRUSTS_TWO, after=TRUSTS_ONE),
+            ["`ui` stays as it is; trusted beside it: removes `partners-1`."],
+        ),
+        ([recorded(LEAF, UNRECORDED, "issuedBy", "trusted")], created_records(), [BROUGHT_UP_TO_DATE]),
+        (
+            [recorded(LEAF, {**TRUSTS_TWO, "issuedBy": "clients-0"}, "issuedBy")],
+            [recorded(STEP_OF_A_ROLLOVER, {**TRUSTS_TWO, "issuedBy": "clients-0"}, "issuedBy")],
+            [BROUGHT_UP_TO_DATE],
+        ),
+        (
+            [recorded(LEAF, TRUSTS_ONE, "notAfter", "trusted[1]")],
+            [STATE_RENEWAL_OF_UI, *records(TRUSTS_ONE, "certificatePem")],
+            [RENEWED, BESIDE],
+        ),
+        (
+            [recorded(LEAF, UNRECORDED, "notAfter", "issuedBy", "trusted")],
+            [STATE_RENEWAL_OF_UI, *created_records()],
+            [RENEWED],
+        ),
+        (
+            [
+                recorded(LEAF, TRUSTS_ONE, "issuer.certificatePem", "trusted[1]"),
+                step("update", AUTHORITY, "clients-1", changed=("renewal",)),
+            ],
+            [
+                *records(TRUSTS_ONE, "certificatePem"),
+                step("update", STATE_AUTHORITY, "clients-1", changed=("renewal",)),
+            ],
+            ["`ui` gets its authority's renewed certificate, and is not issued anew.", BESIDE],
+        ),
+        (
+            [recorded(LEAF, TRUSTS_ONE, "policy.validityDays", "trusted[1]")],
+            [in_state("validityPeriodHours"), *records(TRUSTS_ONE, "certificatePem")],
+            ["`ui` is **issued anew**: another validity.", BESIDE],
+        ),
+    ],
+)
+def test_a_change_of_trust_is_told_in_the_same_words_wherever_keys_are(
+    in_vault: list[Step], in_state: list[Step], expected: list[str]
+) -> None:
+    """A leaf that stays is read as one that is issued anew, or whoever gets in beside it is not read of at all."""
+    for text in (preview(*in_vault), preview(*in_state, **IN_STATE)):
+        found = summary(text)
+        told = [line for section in found.sections for line in section.changes]
+        assert [line for line in told if not line.startswith("authority ")] == expected
+        assert found.others == {}
+        assert not found.only_renewals
+
+
+def test_a_vaults_tags_are_told_beside_what_else_changes() -> None:
+    """Tags are taken for the reason of a renewal, or hide that somebody else is trusted."""
+    renewed = recorded(LEAF, TRUSTS_ONE, "notAfter", "tags.team")
+    assert lines(preview(renewed), "Certificates") == [RENEWED, "`ui` gets other tags."]
+    trusting = recorded(LEAF, TRUSTS_ONE, "tags.team", "trusted[1]")
+    assert lines(preview(trusting), "Certificates") == ["`ui` gets other tags, and is not issued anew.", BESIDE]
+
+
+def test_what_an_interrupted_up_issued_is_told_when_it_is_handed_out() -> None:
+    """The check fails for a change that the summary does not name."""
+    text = preview(recorded(STANDING, TRUSTS_ONE, "certificatePem", after=TRUSTS_ONE), **IN_STATE)
+    assert lines(text, "Certificates") == ["`ui` was issued by an `up` that ended too early, and is **handed out**."]
+
+
+ALL_BY_INTERNODE = {name: {"issuer": "internode"} for name in ("ui", "cli", "default")}
+ADMITTED: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "another authority": (
+        {"frontend": {"authorities": ["clients", "internode"]}},
+        ["clients of `internode-1` are **admitted** by the frontend."],
+    ),
+    "one for another": (
+        {"frontend": {"authorities": ["internode"]}, "certificates": ALL_BY_INTERNODE},
+        [
+            "clients of `internode-1` are **admitted** by the frontend.",
+            "clients of `clients-1` are **admitted no more** by the frontend.",
+        ],
+    ),
+    "a new one": (
+        {"certificateAuthorities": {"internode": {}, "clients": BOTH}},
+        ["`clients-2` is **added** to what is trusted."],
+    ),
+}
+
+
+@pytest.mark.parametrize(("changed", "expected"), ADMITTED.values(), ids=ADMITTED)
+def test_whose_clients_get_in_is_told(changed: dict[str, Any], expected: list[str]) -> None:
+    """Another authority's clients are let in by a change that looks like a matter of records."""
+    for custody in ({}, IN_STATE):
+        assert lines(preview(**changed, **custody), "Trust") == expected
+
+
+def test_an_authority_that_waits_for_its_certificate_is_not_trusted_yet() -> None:
+    """Every preview tells of it again, until its certificate is brought and it is trusted indeed."""
+    outer = to_pem(issue(authority_policy(subject=Subject(common_name="outer"), path_length=1)).certificate)
+    authorities = {
+        "internode": {},
+        "clients": {},
+        "outer": {"generations": {"1": {"certificatePem": outer}}},
+        "partners": {"issuer": "outer"},
+    }
+    assert lines(preview(certificateAuthorities=authorities), "Trust") == ["`outer-1` is **added** to what is trusted."]
 
 
 REQUEST = {"dnsNames": ["a.example.com"], "uris": ["spiffe://example.com/ui"]}
@@ -664,8 +825,12 @@ def test_in_the_state_a_certificate_is_told_in_one_line_whatever_it_is_made_of(
     steps: list[Step], expected: str
 ) -> None:
     """A reviewer counts keys and requests, and does not see which certificate is another one, or why."""
-    records = [step("update", record, "ui") for record in (STEP_OF_A_ROLLOVER, STANDING)]
-    found = summary(preview(*steps, *records, **IN_STATE))
+    handed_out = (
+        [recorded(STANDING, TRUSTS_ONE, "certificatePem", after=TRUSTS_ONE)]
+        if any(STATE_LEAF in each["urn"] for each in steps)
+        else []
+    )
+    found = summary(preview(*steps, *handed_out, **IN_STATE))
     assert [line for section in found.sections for line in section.changes] == [expected]
     assert found.others == {}
 
