@@ -5,7 +5,7 @@ One stack for all of it, made once. What follows are previews, by an identity th
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -97,11 +97,38 @@ def lines(summary: PreviewSummary, title: str) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A change of settings; what of it breaks clients, and what is told of it, under which heading."""
+    """A change of settings; what of it breaks clients, and what is told of it, under which heading.
+
+    Under a heading of `told` there are lines with these words, under one of `whole` these lines and no others.
+    """
 
     settings: dict[str, Any]
     breaks: frozenset[str] = frozenset()
-    told: dict[str, list[str]]
+    told: dict[str, list[str]] = field(default_factory=dict)
+    whole: dict[str, list[str]] = field(default_factory=dict)
+
+
+CLIENTS = ("billing", "cli", "orders", "ui")
+ANOTHER_AUTHORITY_ADMITTED = Case(
+    settings={"frontend": {"authorities": ["clients", "internode"]}},
+    whole={
+        "Certificates": [f"`{leaf}` stays as it is; trusted beside it: adds `internode-1`." for leaf in CLIENTS],
+        "Trust": ["clients of `internode-1` are **admitted** by the frontend."],
+    },
+)
+BY_CLIENTS_2 = [f"`{leaf}` is **issued anew**: by `clients-2` instead of `clients-1`." for leaf in CLIENTS]
+
+
+def without_clients_1(*leaves: str) -> list[str]:
+    """What is told of leaves that move to another generation while the first one goes."""
+    return [
+        line
+        for leaf in leaves
+        for line in (
+            f"`{leaf}` is **issued anew**: by `clients-2` instead of `clients-1`.",
+            f"`{leaf}`: trusted beside it: removes `clients-1`.",
+        )
+    ]
 
 
 CASES = {
@@ -117,17 +144,20 @@ CASES = {
             },
         },
         told={
-            "Certificates": [
-                "`shipping` is **issued**: for 90 days, by `clients-1`.",
-                "authority `internode-2` is **issued**: for 1825 days.",
-                "`orders` is **issued anew**: other names: adds `orders.internal`.",
-            ],
             "Access": [
                 "worker `shipping` **gains** the role `default:write`.",
                 "(one of `user ada@contoso.example`, `group Temporal Operators`) **gains** the role `default:write`.",
             ],
-            "Trust": ["`internode-2` is **added** to what is trusted."],
             "Sign-on": ["Redirect URIs: adds `https://other.example.com/auth/sso/callback`."],
+        },
+        whole={
+            "Certificates": [
+                "`cluster` stays as it is; trusted beside it: adds `internode-2`.",
+                "authority `internode-2` is **issued**: for 1825 days.",
+                "`orders` is **issued anew**: other names: adds `orders.internal`.",
+                "`shipping` is **issued**: for 90 days, by `clients-1`.",
+            ],
+            "Trust": ["`internode-2` is **added** to what is trusted."],
         },
     ),
     "a worker and a person are out": Case(
@@ -148,10 +178,9 @@ CASES = {
     ),
     "an authority signs": Case(
         settings={"certificateAuthorities": {**AUTHORITIES, "clients": {**AUTHORITIES["clients"], "signing": 2}}},
-        told={
-            "Certificates": [f"`{leaf}` is **issued anew**: by `clients-2` instead of `clients-1`." for leaf in ("ui",)]
-        },
+        whole={"Certificates": BY_CLIENTS_2, "Trust": []},
     ),
+    "another authority's clients are admitted": ANOTHER_AUTHORITY_ADMITTED,
     "an authority signs before it is trusted": Case(
         settings={
             "certificateAuthorities": {
@@ -160,7 +189,14 @@ CASES = {
             }
         },
         breaks=frozenset({"sign-untrusted:internode-2"}),
-        told={"Certificates": ["`cluster` is **issued anew**: by `internode-2` instead of `internode-1`."]},
+        whole={
+            "Certificates": [
+                "`cluster` is **issued anew**: by `internode-2` instead of `internode-1`.",
+                "`cluster`: trusted beside it: adds `internode-2`.",
+                "authority `internode-2` is **issued**: for 1825 days.",
+            ],
+            "Trust": ["`internode-2` is **added** to what is trusted."],
+        },
     ),
     "an authority goes while certificates in use chain to it": Case(
         settings={
@@ -170,9 +206,13 @@ CASES = {
             }
         },
         breaks=frozenset({"distrust-authority:clients-1"}),
-        told={
+        whole={
+            "Certificates": [
+                *without_clients_1("billing", "cli"),
+                "authority `clients-1` is **deleted**; it can be recovered until the vault's retention ends.",
+                *without_clients_1("orders", "ui"),
+            ],
             "Trust": ["`clients-1` is **removed** from what is trusted."],
-            "Certificates": ["authority `clients-1` is **deleted**"],
         },
     ),
     "the vaults are replaced, and authorities with them": Case(
@@ -266,20 +306,26 @@ CASES = {
 def test_each_kind_of_change_is_told_and_what_breaks_fails(stack: ProgramStack, case: Case) -> None:
     """A reviewer approves a change that shuts somebody out, because it is one line among hundreds."""
     text = preview(stack, **case.settings)
+    found = assert_told(text, case)
+    assert summarise(read(acknowledging(text, set(case.breaks)))).warnings == found.warnings
+
+
+def assert_told(text: str, case: Case) -> PreviewSummary:
+    """Assert that a preview tells what the case says and is more than renewals; return its summary."""
     found = summarise(read(text))
     assert {change.id for change in found.breaking} == case.breaks
     assert found.passes is not bool(case.breaks)
     for title, expected in case.told.items():
         for line in expected:
             assert any(line in change for change in lines(found, title)), (line, lines(found, title))
+    assert {title: lines(found, title) for title in case.whole} == case.whole
+    assert not [change for section in found.sections for change in section.changes if change.endswith(": .")]
     assert not found.only_renewals
     assert not summarise(read(text), only_renewals=True).passes
-
-    accepted = summarise(read(acknowledging(text, set(case.breaks))))
-    assert accepted.passes
-    assert accepted.warnings == found.warnings
+    assert summarise(read(acknowledging(text, set(case.breaks)))).passes
     for id in case.breaks:
         assert not summarise(read(acknowledging(text, set(case.breaks) - {id}))).passes
+    return found
 
 
 def test_no_change_is_said_to_be_none_and_an_idle_acknowledgement_is_warned_of(stack: ProgramStack) -> None:
@@ -312,6 +358,15 @@ def test_renewals_by_the_clock_are_only_renewals(stack: ProgramStack) -> None:
     assert "Only renewals" in found.output
     assert "- `cluster` is **renewed**; the one in use ends on " in found.output
     assert "-client-secret-even` is **renewed** by the clock" in found.output
+
+
+def test_a_change_of_trust_that_waits_for_its_day_is_no_renewal(stack: ProgramStack) -> None:
+    """By night another authority's clients are let in, beside what is due."""
+    found = summary_command(preview(stack, days=100, **ANOTHER_AUTHORITY_ADMITTED.settings), "--only-renewals")
+    assert found.exit_code == 1, found.output
+    assert "- `orders` is **renewed**; " in found.output
+    assert "\n- `orders`: trusted beside it: adds `internode-1`.\n" in found.output
+    assert "issued anew" not in found.output
 
 
 def backend_files(stack: ProgramStack) -> Iterator[tuple[Path, int, bytes]]:

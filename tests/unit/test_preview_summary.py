@@ -18,6 +18,7 @@ from deploy.preview import LONGEST_COMMENT, PreviewSummary, UnusablePreview, dri
 from deploy.preview.types import VAULT_ROLES
 from deploy.preview.words import code
 from pki import Subject, load_certificate, to_pem
+from provider.inputs import COMPUTED_NAMES, STATE_NAMES
 from tests.certificates import authority_policy, issue
 from tests.unit.previews import (
     APPLICATION,
@@ -697,6 +698,22 @@ def test_a_change_of_trust_is_told_in_the_same_words_wherever_keys_are(
         assert not found.only_renewals
 
 
+@given(
+    before=st.sampled_from([UNRECORDED, TRUSTS_ONE, TRUSTS_TWO]),
+    changed=st.sets(st.sampled_from([*STATE_NAMES, *COMPUTED_NAMES, "policy.keyType", "tags.team", "trusted[1]"])),
+    is_authority=st.booleans(),
+)
+def test_whatever_changes_of_a_certificate_no_line_lacks_its_reason(
+    before: dict[str, Any], changed: set[str], is_authority: bool
+) -> None:
+    """A line that breaks off is read as nothing, and certificates are issued anew without a reason."""
+    one = recorded(AUTHORITY if is_authority else LEAF, before, *sorted(changed))
+    (first, *others) = lines(preview(one), "Certificates")
+    assert not [line for line in (first, *others) if line.endswith((": .", ":", " .")) or "; ." in line]
+    assert ("issued anew**:" in first) == ("issued anew**" in first and bool(changed))
+    assert summary(preview(one)).only_renewals == (changed == {"notAfter"})
+
+
 def test_a_vaults_tags_are_told_beside_what_else_changes() -> None:
     """Tags are taken for the reason of a renewal, or hide that somebody else is trusted."""
     renewed = recorded(LEAF, TRUSTS_ONE, "notAfter", "tags.team")
@@ -884,6 +901,18 @@ NEW = {"certificateAuthoritiesPem": UNKNOWN}
                 "unmanaged",
             ),
             ['what somebody else added is **taken away**: `filter commonName "by-hand"`.'],
+        ),
+        (
+            access(
+                admits("clients-1", unmanaged=(f"authority {fingerprint('clients-2')}", BY_HAND)),
+                admits("clients-1", "clients-2", exclusive=True),
+                "certificateAuthoritiesPem",
+                "unmanaged",
+            ),
+            [
+                f"the CA certificate of {CLIENTS_2_SHOWN} is **added**.",
+                'what somebody else added is **taken away**: `filter commonName "by-hand"`.',
+            ],
         ),
         (
             access(admits("clients-1", "clients-2"), admits("clients-1", "clients-2", exclusive=True), "exclusive"),
