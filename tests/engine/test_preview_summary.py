@@ -20,6 +20,8 @@ from deploy.__main__ import main
 from deploy.preview import PreviewSummary, read, summarise
 from localazure.client import LocalAzure
 from tests.engine.stacks import Hand, ProgramStack, Watch
+from tests.engine.test_rollover import forget_standings
+from tests.engine.test_rollover_in_state import take
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("preview-summary")]
 
@@ -116,6 +118,22 @@ ANOTHER_AUTHORITY_ADMITTED = Case(
         "Trust": ["clients of `internode-1` are **admitted** by the frontend."],
     },
 )
+FIRST_RECORDS = Case(
+    settings={},
+    whole={
+        "Certificates": [
+            f"`{leaf}` stays as it is; its record is brought up to date: issued by `{issuer}`, "
+            f"trusted beside it {beside}."
+            for leaf, issuer, beside in (
+                *((leaf, "clients-1", "`clients-1`, `clients-2`") for leaf in ("billing", "cli")),
+                ("cluster", "internode-1", "`internode-1`"),
+                *((leaf, "clients-1", "`clients-1`, `clients-2`") for leaf in ("orders", "ui")),
+            )
+        ],
+        "Trust": [],
+    },
+)
+"""The first `up` of a stack that an earlier version has made."""
 BY_CLIENTS_2 = [f"`{leaf}` is **issued anew**: by `clients-2` instead of `clients-1`." for leaf in CLIENTS]
 
 
@@ -367,6 +385,15 @@ def test_a_change_of_trust_that_waits_for_its_day_is_no_renewal(stack: ProgramSt
     assert "- `orders` is **renewed**; " in found.output
     assert "\n- `orders`: trusted beside it: adds `internode-1`.\n" in found.output
     assert "issued anew" not in found.output
+
+
+def test_the_first_records_of_a_stack_from_before_are_no_renewal(stack: ProgramStack, tmp_path: Path) -> None:
+    """By night an upgrade is taken up, and a person is told that every certificate is issued anew."""
+    before, file = stack.export(), tmp_path / "state.json"
+    forget_standings(stack, file)
+    text = preview(stack)
+    take(stack, before, file)
+    assert_told(text, FIRST_RECORDS)
 
 
 def backend_files(stack: ProgramStack) -> Iterator[tuple[Path, int, bytes]]:

@@ -7,6 +7,7 @@ and then somebody let in the nodes' authority, too.
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from tests.engine.test_preview_summary import (
     ANOTHER_AUTHORITY_ADMITTED,
     BY_CLIENTS_2,
     CLIENTS,
+    FIRST_RECORDS,
     TODAY,
     Case,
     acknowledging,
@@ -29,6 +31,7 @@ from tests.engine.test_preview_summary import (
     summary_command,
     without_clients_1,
 )
+from tests.engine.test_rollover_in_state import forget_records, take
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("preview-summary-state")]
 
@@ -371,6 +374,15 @@ def test_a_change_of_trust_that_waits_for_its_day_is_no_renewal(stack: ProgramSt
     assert "- `orders` is **renewed**; " in found.output
     assert "\n- `orders`: trusted beside it: adds `internode-1`.\n" in found.output
     assert "issued anew" not in found.output
+
+
+def test_the_first_records_of_a_stack_from_before_are_no_renewal(stack: ProgramStack, tmp_path: Path) -> None:
+    """By night an upgrade is taken up, and nobody is told of it."""
+    before, file = stack.export(), tmp_path / "state.json"
+    forget_records(stack, file)
+    text = preview(stack)
+    take(stack, before, file)
+    assert_all_told(text, FIRST_RECORDS)
 
 
 def test_what_is_due_was_not_changed_by_hand(stack: ProgramStack) -> None:
