@@ -65,9 +65,10 @@ def _trust(comparison: Comparison) -> Iterator[Breaking]:
     untrusted: dict[str, list[str]] = {}
     for leaf, facts in comparison.leaves_before.items():
         before, after = comparison.issuer_before(leaf), comparison.issuer_after(leaf)
-        if before and before not in comparison.trusted_after(facts.role):
+        host = comparison.server_name_of(leaf)
+        if before and before not in comparison.trusted_after(facts.role, host):
             distrusted.setdefault(before, []).append(leaf)
-        if after and after != before and after not in comparison.trusted_before(facts.role):
+        if after and after != before and after not in comparison.trusted_before(facts.role, host):
             untrusted.setdefault(after, []).append(leaf)
     for authority, leaves in distrusted.items():
         yield Breaking(

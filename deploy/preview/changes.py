@@ -17,6 +17,8 @@ from deploy.preview.document import Preview, Step
 from deploy.preview.record_words import recorded
 from deploy.preview.state_words import StateWords
 from deploy.preview.words import because, code, codes, day, moved
+from environment import Deployment, dynamic_config, server_config
+from environment.sample import SampleSignOn
 from pki import Role
 
 _DONE = {"create": "created", "update": "changed", "replace": "replaced", "delete": "deleted"}
@@ -50,7 +52,12 @@ class Section(StrEnum):
     CLIENT_SECRETS = "Client secrets"
     SIGN_ON = "Sign-on"
     VAULTS = "Vaults"
+    SERVER = "The server's files"
     CLIENTS = "What clients are told"
+
+
+IN_OUTPUTS = (Section.TRUST, Section.SERVER, Section.CLIENTS)
+"""What may change with no resource that does."""
 
 
 def changes(preview: Preview) -> tuple[dict[Section, list[str]], dict[str, int]]:
@@ -58,6 +65,7 @@ def changes(preview: Preview) -> tuple[dict[Section, list[str]], dict[str, int]]
     told = _Teller(preview)
     lines: dict[Section, list[str]] = {section: [] for section in Section}
     lines[Section.TRUST] += told.trust()
+    lines[Section.SERVER] += told.server()
     lines[Section.CLIENTS] += told.clients()
     others: Counter[str] = Counter()
     for step in sorted(preview.steps, key=lambda step: (step.type, step.name)):
@@ -100,26 +108,47 @@ class _Teller:
 
     def trust(self) -> Iterator[str]:
         """Authorities that are trusted from now on, or no more; of those that stay, whose clients get in."""
-        before, after = self._comparison.authorities_before.keys(), self._comparison.authorities_after
-        admitted, admits = (
-            each(Role.CLIENT) for each in (self._comparison.trusted_before, self._comparison.trusted_after)
-        )
+        compared = self._comparison
+        before, after = compared.authorities_before.keys(), compared.authorities_after
         for name in sorted(after - before):
             yield f"{code(name)} is **added** to what is trusted."
         for name in sorted(before - after):
             yield f"{code(name)} is **removed** from what is trusted."
-        for name in sorted(before & after & (admits - admitted)):
-            yield f"clients of {code(name)} are **admitted** by the frontend."
-        for name in sorted(before & after & (admitted - admits)):
-            yield f"clients of {code(name)} are **admitted no more** by the frontend."
+        for name in sorted(before & after & compared.swapped):
+            yield f"{code(name)} is **replaced** in what is trusted, by one with another key."
+        for host in ("", *compared.hosts):
+            where = f"by the frontend under the name {code(host)}" if host else "by the frontend"
+            admitted, admits = compared.trusted_before(Role.CLIENT, host), compared.trusted_after(Role.CLIENT, host)
+            for name in sorted(before & after & (admits - admitted)):
+                yield f"clients of {code(name)} are **admitted** {where}."
+            for name in sorted(before & after & (admitted - admits)):
+                yield f"clients of {code(name)} are **admitted no more** {where}."
+
+    def server(self) -> Iterator[str]:
+        """Documents that the server starts with."""
+        settings, known = self._preview.settings, self._preview.outputs
+        sign_on = SampleSignOn(worker_variables={}) if settings.sign_on else None
+        for name, before, after in (
+            ("server.yaml", known.server_config, server_config(Deployment.of(settings, sign_on))),
+            ("dynamicconfig.yaml", known.dynamic_config, dynamic_config()),
+        ):
+            if before and before != after:
+                yield f"{code(name)} **changes**: deliver it, and restart the server's two processes."
 
     def clients(self) -> Iterator[str]:
-        """Variables that everybody gets."""
-        known = self._preview.outputs.cli_env
+        """Variables that everybody gets, and those that differ for a worker."""
+        known, frontend = self._preview.outputs, self._preview.settings.frontend
         for variable, (meaning, setting) in _TOLD.items():
-            after = getattr(self._preview.settings.frontend, setting)
-            if variable in known and known[variable] != after:
-                yield f"{meaning}: {code(known[variable])} becomes {code(after)}."
+            before, after = known.cli_env.get(variable), getattr(frontend, setting)
+            if before is not None and before != after:
+                yield f"{meaning}: {code(before)} becomes {code(after)}."
+        for worker, variables in known.worker_envs.items():
+            own = self._preview.settings.clients.get(worker)
+            for variable, setting in (("TEMPORAL_TLS_SERVER_NAME", "server_name"), ("TEMPORAL_NAMESPACE", "namespace")):
+                before, after = variables.get(variable), getattr(own, setting, None)
+                is_told = (before, after) == (known.cli_env.get(variable), getattr(frontend, setting))
+                if own and before is not None and before != after and not is_told:
+                    yield f"worker {code(worker)}: {_TOLD[variable][0]}: {code(before)} becomes {code(after)}."
 
     def _certificate(self, step: Step) -> Iterator[str]:
         what = f"authority {code(step.name)}" if types.is_authority(step) else code(step.name)

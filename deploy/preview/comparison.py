@@ -5,21 +5,28 @@ from __future__ import annotations
 import re
 
 from deploy.preview import types
-from deploy.preview.document import Preview
-from pki import Role
+from deploy.preview.document import Issued, Preview
+from pki import Role, load_certificate
 
 _TRUSTED_FILE = re.compile(r"ca/(?P<authority>.+)-[a-z]+\.pem")
-_TRUSTS = {
-    Role.CLIENT: re.compile(r"TEMPORAL_TLS_(HOST\d+_)?CLIENT\d+_CA_CERT"),
-    Role.NODE: re.compile(r"TEMPORAL_TLS_SERVER\d*_CA_CERT"),
-}
-"""The server's variables that name whom it accepts, by what the certificate is for."""
+_OF_NODES = r"TEMPORAL_TLS_SERVER\d*_CA_CERT"
+_OF_CLIENTS = r"TEMPORAL_TLS_CLIENT\d+_CA_CERT"
+_OF_CLIENTS_AT_A_HOST = r"TEMPORAL_TLS_HOST{number}_CLIENT\d+_CA_CERT"
+"""The server's variables that name whom it accepts."""
+
+_HOST = re.compile(
+    r"^ +(?P<host>\S+):\n(?: +\w+: .*\n){1,5} +clientCaFiles: .*?TEMPORAL_TLS_HOST(?P<number>\d+)_", re.MULTILINE
+)
+"""Another name of the frontend, and its number in these variables, in server.yaml."""
+
+_SERVER_NAME = "TEMPORAL_TLS_SERVER_NAME"
 
 
 class Comparison:
     """Leaves and authorities by name; an authority's name is that of its generation, such as `clients-1`.
 
-    `made_anew` are those that there are and that get another key, `touched` those that change in any way.
+    `made_anew` are those that there are and that get another key, `swapped` those of them that were brought along and
+    so are no resource; `touched` are those that change in any way.
     """
 
     def __init__(self, preview: Preview) -> None:
@@ -36,9 +43,13 @@ class Comparison:
             if not generation.awaits_certificate
         }
 
+        self._hosts_before = {found["host"]: found["number"] for found in _HOST.finditer(preview.outputs.server_config)}
+        told = {"cli": preview.outputs.cli_env, "ui": preview.outputs.ui_env, **preview.outputs.worker_envs}
+        self._asked_for = {leaf: variables.get(_SERVER_NAME, "") for leaf, variables in told.items()}
         self.touched = {step.name for step in preview.steps if types.is_authority(step)}
         made = {step.name for step in preview.steps if types.makes_authority_key(step)}
-        self.made_anew = made & self.authorities_before.keys()
+        self.swapped = {name for name, facts in self.authorities_before.items() if self._is_another(name, facts)}
+        self.made_anew = made & self.authorities_before.keys() | self.swapped
 
     def issuer_before(self, leaf: str) -> str:
         """The authority that issued what a leaf has until now, or "" where the outputs do not know it."""
@@ -52,16 +63,32 @@ class Comparison:
         authority = self._settings.certificate_authorities[self.leaves_after[leaf].issuer]
         return authority.generations[authority.signing].certificate_name
 
-    def trusted_before(self, role: Role) -> set[str]:
-        """The authorities whose leaves of that role (`node`, `client`) the server has been told to accept."""
-        files = (file for name, file in self._server.items() if _TRUSTS[role].fullmatch(name))
+    @property
+    def hosts(self) -> list[str]:
+        """The frontend's other names, before and afterwards."""
+        return sorted({*self._hosts_before, *self._settings.host_overrides})
+
+    def server_name_of(self, leaf: str) -> str:
+        """The name that a client which runs asks the server for; "" for the frontend's own."""
+        name = self._asked_for.get(leaf, "")
+        return name if name in self.hosts else ""
+
+    def trusted_before(self, role: Role, host: str = "") -> set[str]:
+        """The authorities whose leaves of that role (`node`, `client`) are accepted, under one of the frontend's names.
+
+        A name that the server does not know is as good as its own.
+        """
+        number = self._hosts_before.get(host)
+        of_clients = _OF_CLIENTS_AT_A_HOST.format(number=number) if number else _OF_CLIENTS
+        variable = re.compile(of_clients if role is Role.CLIENT else _OF_NODES)
+        files = (file for name, file in self._server.items() if variable.fullmatch(name))
         names = {found["authority"] for file in files if (found := _TRUSTED_FILE.search(file))}
         return {authority for authority in self.authorities_before if authority.rpartition("-")[0] in names}
 
-    def trusted_after(self, role: Role) -> set[str]:
-        """The authorities whose leaves of that role the server is told to accept from now on."""
-        own = (self._settings.certificates["cluster"].issuer,)
-        names = self._settings.admitted_authorities if role is Role.CLIENT else own
+    def trusted_after(self, role: Role, host: str = "") -> set[str]:
+        """The same from now on."""
+        of_clients = self._settings.host_overrides.get(host, self._settings.client_authorities)
+        names = of_clients if role is Role.CLIENT else (self._settings.certificates["cluster"].issuer,)
         return {
             generation.certificate_name
             for name in names
@@ -81,3 +108,22 @@ class Comparison:
     def chained_to(self, authority: str) -> list[str]:
         """The leaves in use that an authority issued."""
         return [leaf for leaf in self.leaves_before if self.issuer_before(leaf) == authority]
+
+    def _is_another(self, authority: str, facts: Issued) -> bool:
+        """Whether an authority that was brought along is another one from now on, under the name that it had."""
+        name, _, number = authority.rpartition("-")
+        known = self._settings.certificate_authorities.get(name)
+        generation = known.generations.get(int(number)) if known else None
+        if generation is None:
+            return False
+        if generation.certificate_pem and facts.certificate_pem:
+            after, before = (load_certificate(pem) for pem in (generation.certificate_pem, facts.certificate_pem))
+            return after.public_key() != before.public_key()
+        return bool(generation.vault_certificate and facts.certificate_id) and not _is_of(
+            facts.certificate_id or "", generation.vault_certificate or ""
+        )
+
+
+def _is_of(one: str, other: str) -> bool:
+    """Whether two identifiers, with a version or without, are of one certificate in a vault."""
+    return one.split("/")[2:5] == other.split("/")[2:5]

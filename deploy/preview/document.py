@@ -86,6 +86,8 @@ class Names(_Model):
 class Issued(_Model):
     """A certificate that there is; `subject` and `issuer` are distinguished names."""
 
+    certificate_pem: str | None = None
+    certificate_id: str | None = None
     role: Role
     subject: str
     issuer: str
@@ -105,7 +107,11 @@ class Outputs(_Model):
 
     certificates: dict[str, Issued] = {}
     server_env: dict[str, str] = {}
+    server_config: str = ""
+    dynamic_config: str = ""
     cli_env: dict[str, str] = {}
+    ui_env: dict[str, str] = {}
+    worker_envs: dict[str, dict[str, str]] = {}
     sign_on: SignOn | None = None
 
 
@@ -189,7 +195,9 @@ def read(text: str) -> Preview:
             "`pulumi preview --json` without --target."
         )
     stack, project = roots[-1].urn.removeprefix("urn:pulumi:").split("::")[:2]
-    steps = {step.urn: _step(step) for step in document.steps if step.op in _OPERATIONS}
+    steps: dict[str, Step] = {}
+    for step in (_step(written) for written in document.steps if written.op in _OPERATIONS):
+        steps[step.urn] = _one(steps[step.urn], step) if step.urn in steps else step
     return Preview(
         settings=_settings(document.config, project, stack),
         outputs=_outputs((roots[-1].old_state or _State()).outputs or {}, stack),
@@ -233,6 +241,18 @@ def _step(step: _WrittenStep) -> Step:
         after=after.inputs or {},
         outputs=before.outputs or {},
         changed=tuple(step.detailed_diff or step.diff_reasons or ()),
+    )
+
+
+def _one(first: Step, second: Step) -> Step:
+    """Return a replacement whose creation and deletion are told apart (--show-replacement-steps) as one."""
+    return Step(
+        operation=first.operation if first.operation == second.operation else "replace",
+        urn=first.urn,
+        before=first.before or second.before,
+        after=first.after or second.after,
+        outputs=first.outputs or second.outputs,
+        changed=tuple(dict.fromkeys((*first.changed, *second.changed))),
     )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from deploy.preview.breaking import breaking
-from deploy.preview.changes import changes
+from deploy.preview.changes import IN_OUTPUTS, changes
 from deploy.preview.document import Preview
 from deploy.preview.types import more_than_renewals
 from deploy.preview.words import code
@@ -14,6 +17,7 @@ from deploy.preview.words import code
 LONGEST_COMMENT = 65_536
 """Characters that GitHub takes in a comment."""
 
+_PLAIN = re.compile(r"[A-Za-z][\w./@-]*(:[\w./@-]+)*")
 _CUT = "\n_The rest did not fit: the job's log has the whole summary._\n"
 
 
@@ -74,7 +78,7 @@ class PreviewSummary(_Model):
                 "",
                 "```yaml",
             ]
-            lines += ["config:", "  temporal-azure:acknowledge:", *(f"    - {id}" for id in open_ids), "```"]
+            lines += ["config:", "  temporal-azure:acknowledge:", *(f"    - {_in_yaml(id)}" for id in open_ids), "```"]
         for section in self.sections:
             lines += ["", f"### {section.title}", "", *(f"- {change}" for change in section.changes)]
         if self.others:
@@ -120,9 +124,14 @@ def summarise(preview: Preview, *, only_renewals: bool = False) -> PreviewSummar
             *(code(message.text) for message in preview.messages if message.severity == "warning"),
         ),
         unchanged=preview.unchanged,
-        only_renewals=not found and not more_than_renewals(preview.steps),
+        only_renewals=not (found or more_than_renewals(preview.steps) or lines.keys() & {*IN_OUTPUTS}),
         required_only_renewals=only_renewals,
     )
+
+
+def _in_yaml(id: str) -> str:
+    """Return an id as an entry of a list, quoted where YAML would take it for something else."""
+    return id if _PLAIN.fullmatch(id) else json.dumps(id, ensure_ascii=False)
 
 
 def _cut(lines: list[str], longest: int) -> str:

@@ -7,8 +7,12 @@ _LONGEST = 200
 
 
 def code(value: object) -> str:
-    """Return a value as code, in which Markdown, HTML and @mentions mean nothing; on one line, and not too long."""
-    text = re.sub(r"[\s`]+", " ", str(value)).strip()
+    """Return a value as code, in which Markdown, HTML and @mentions mean nothing; on one line, and not too long.
+
+    What is not shown but does something, as a change of the direction of writing does, is left out.
+    """
+    shown = "".join(each if each.isprintable() else " " for each in str(value))
+    text = re.sub(r"[\s`]+", " ", shown).strip()
     return f"`{text if len(text) <= _LONGEST else text[:_LONGEST] + '…'}`" if text else "nothing"
 
 
