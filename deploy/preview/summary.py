@@ -17,7 +17,7 @@ from deploy.preview.words import code
 LONGEST_COMMENT = 65_536
 """Characters that GitHub takes in a comment."""
 
-_PLAIN = re.compile(r"[A-Za-z][\w./@-]*(:[\w./@-]+)*")
+_PLAIN = re.compile(r"[A-Za-z]\S*[^\s:]")
 _CUT = "\n_The rest did not fit: the job's log has the whole summary._\n"
 
 
@@ -78,7 +78,7 @@ class PreviewSummary(_Model):
                 "",
                 "```yaml",
             ]
-            lines += ["config:", "  temporal-azure:acknowledge:", *(f"    - {_in_yaml(id)}" for id in open_ids), "```"]
+            lines += ["config:", "  temporal-azure:acknowledge:", *(f"    - {in_yaml(id)}" for id in open_ids), "```"]
         for section in self.sections:
             lines += ["", f"### {section.title}", "", *(f"- {change}" for change in section.changes)]
         if self.others:
@@ -129,7 +129,7 @@ def summarise(preview: Preview, *, only_renewals: bool = False) -> PreviewSummar
     )
 
 
-def _in_yaml(id: str) -> str:
+def in_yaml(id: str) -> str:
     """Return an id as an entry of a list, quoted where YAML would take it for something else."""
     return id if _PLAIN.fullmatch(id) else json.dumps(id, ensure_ascii=False)
 

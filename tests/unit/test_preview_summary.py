@@ -1,12 +1,14 @@
 """What a preview's summary says, passes and refuses: of one real preview, cut to what is read, and of made ones."""
 
 import json
+import re
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.hashes import SHA1
 from hypothesis import given
@@ -15,11 +17,14 @@ from hypothesis import strategies as st
 from components.access import VaultRole
 from deploy.__main__ import main
 from deploy.preview import LONGEST_COMMENT, PreviewSummary, UnusablePreview, drift, read, summarise
+from deploy.preview.summary import in_yaml
 from deploy.preview.types import VAULT_ROLES
 from deploy.preview.words import code
+from environment import Deployment, server_config, server_environment
 from pki import Subject, load_certificate, to_pem
 from provider.inputs import COMPUTED_NAMES, STATE_NAMES
 from tests.certificates import authority_policy, issue
+from tests.unit.configured import parsed
 from tests.unit.previews import (
     APPLICATION,
     AUTHORITY,
@@ -426,7 +431,8 @@ def test_what_breaks_clients_fails_unless_exactly_that_is_acknowledged(text: str
         assert f"- **Breaking** `{change.id}`: {change.what} {change.consequence}\n  - Instead: {change.fix}\n" in (
             refused.output
         )
-        assert f"\n    - {change.id}\n" in refused.output
+    (offered,) = re.findall(r"```yaml\n(.*?)```", refused.output, re.DOTALL)
+    assert set(yaml.safe_load(offered)["config"]["temporal-azure:acknowledge"]) == expected
     document = json.loads(text)
     document["config"]["temporal-azure:acknowledge"] = json.dumps(sorted(expected))
     assert command(json.dumps(document)).exit_code == 0
@@ -987,7 +993,7 @@ def test_no_value_of_a_resource_is_shown_but_those_that_are_meant(types: str, op
 def test_no_name_is_markup(text: str) -> None:
     """Somebody calls their group `@everyone`, or a picture that tells a server who has read the comment."""
     shown = code(text)
-    assert "\n" not in shown
+    assert shown.isprintable()
     assert shown == "nothing" or (shown.count("`") == 2 and shown[0] == shown[-1] == "`")
     assert len(shown) <= 203
 
@@ -1076,3 +1082,134 @@ def test_warnings_of_the_program_are_passed_on() -> None:
     found = summary(preview(diagnostics=told))
     assert found.warnings == ("`This authority ends on 2027-01-01`",)
     assert found.stack == STACK
+
+
+BROUGHT = {name: to_pem(issue(authority_policy(name), owner=name).certificate) for name in ("partner", "stranger")}
+
+
+def brought_along(pem: str | None, **changes: Any) -> dict[str, Any]:
+    """Authorities, with a second generation that is trusted alone."""
+    generations = {"1": {}, **({"2": {"certificatePem": pem}} if pem else {})}
+    return {
+        "certificateAuthorities": {"internode": {}, "clients": {"generations": generations, "signing": 1}},
+        **changes,
+    }
+
+
+def with_partner() -> dict[str, Any]:
+    """The outputs of a stack that trusts one more, which was brought along."""
+    known = outputs()
+    facts = certificate("partner", "partner", "authority") | {"certificatePem": BROUGHT["partner"]}
+    return known | {"certificates": known["certificates"] | {"clients-2": facts}}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (preview(**brought_along(BROUGHT["partner"])), "`clients-2` is **added** to what is trusted."),
+        (preview(before=with_partner(), **brought_along(None)), "`clients-2` is **removed** from what is trusted."),
+        (
+            preview(before=with_partner(), **brought_along(BROUGHT["stranger"])),
+            "`clients-2` is **replaced** in what is trusted, by one with another key.",
+        ),
+        (
+            preview(frontend={"address": "other:7233"}),
+            "the frontend's address: `127.0.0.1:7233` becomes `other:7233`.",
+        ),
+        (
+            preview(before=outputs(serverConfig="that of before")),
+            "`server.yaml` **changes**: deliver it, and restart the server's two processes.",
+        ),
+        (
+            preview(before=outputs(dynamicConfig="that of before")),
+            "`dynamicconfig.yaml` **changes**: deliver it, and restart the server's two processes.",
+        ),
+    ],
+)
+def test_what_changes_in_no_resource_is_no_renewal(text: str, expected: str) -> None:
+    """At night, with nobody awake, a stranger is trusted, and the check says that only the clock is at work."""
+    found = summary(text, only_renewals=True)
+    assert expected in [change for section in found.sections for change in section.changes]
+    assert not found.passes
+    assert not found.only_renewals
+    unchanged = summary(preview(before=with_partner(), **brought_along(BROUGHT["partner"])), only_renewals=True)
+    assert (unchanged.sections, unchanged.passes) == ((), True)
+
+
+def test_another_authority_in_the_place_of_one_that_was_brought_along_breaks() -> None:
+    """The number of a generation says nothing of who it is: a third party gets in, and the partner does not."""
+    text = preview(before=with_partner(), **brought_along(BROUGHT["stranger"]))
+    assert ids(text) == {"replace-authority:clients-2"}
+
+
+PARTNERS: dict[str, Any] = {
+    "certificateAuthorities": {"internode": {}, "clients": {}, "partners": {}},
+    "certificates": {"default": {}, "orders": {"issuer": "partners"}},
+}
+
+
+def admitting_partners(hosts: dict[str, Any], **server: str) -> dict[str, Any]:
+    """The outputs of a stack whose worker `orders` has a certificate of partners, under these names of the frontend."""
+    stack = parsed(
+        {"location": "westeurope", **PARTNERS, "certificates": PARTNERS["certificates"] | CLUSTER, "frontend": hosts}
+    )
+    known = outputs()
+    authority = certificate("partners-1", "partners-1", "authority")
+    orders = certificate("orders", "partners-1")
+    deployment = Deployment.of(stack, None)
+    return known | {
+        "certificates": known["certificates"] | {"partners-1": authority, "orders": orders},
+        "serverEnv": server_environment(deployment),
+        "serverConfig": server_config(deployment),
+        "workerEnvs": {"orders": {"TEMPORAL_TLS_SERVER_NAME": "temporal.internal"} | server},
+    }
+
+
+OWN = {"authorities": ["clients", "partners"]}
+APART = {"authorities": ["clients"], "hostOverrides": {"partners.internal": {"authorities": ["partners"]}}}
+CLUSTER = {"cluster": {"dnsNames": ["temporal.internal", "partners.internal"]}}
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "expected"),
+    [("temporal.internal", {"distrust-authority:partners-1"}), ("partners.internal", set())],
+)
+def test_an_authority_that_the_frontend_admits_under_another_name_only(asked_for: str, expected: set[str]) -> None:
+    """Workers ask for one name: to be admitted under another is of no use to those that run."""
+    hosts = APART | {"authorities": ["clients", "partners"]} if not expected else OWN
+    before = admitting_partners(hosts, TEMPORAL_TLS_SERVER_NAME=asked_for)
+    certificates = PARTNERS["certificates"] | CLUSTER
+    text = preview(before=before, **PARTNERS | {"certificates": certificates}, frontend=APART)
+
+    assert {id for id in ids(text) if id.startswith("distrust")} == expected
+    assert "clients of `partners-1` are **admitted no more** by the frontend." in lines(text, "Trust")
+    apart = "clients of `clients-1` are **admitted no more** by the frontend under the name `partners.internal`."
+    assert (apart in lines(text, "Trust")) == bool(expected)
+
+
+def test_what_a_worker_is_told_is_told() -> None:
+    """One worker asks for another name from now on, and everybody else for the same."""
+    before = outputs(
+        workerEnvs={"default": {"TEMPORAL_TLS_SERVER_NAME": "old.internal", "TEMPORAL_NAMESPACE": "default"}}
+    )
+    told = lines(preview(before=before), "What clients are told")
+    assert told == [
+        "worker `default`: the name that they ask the server for: `old.internal` becomes `temporal.internal`."
+    ]
+
+
+def test_replacement_steps_are_one_replacement() -> None:
+    """With --show-replacement-steps the deletion would hide what is made, and when it ends."""
+    before, after = {"endDate": "2027-01-01T00:00:00Z"}, {"endDate": "2027-06-01T00:00:00Z"}
+    whole = step("replace", PASSWORD, "ui-client-secret-odd", before=before, after=after, changed=("endDate",))
+    made = step("create-replacement", PASSWORD, "ui-client-secret-odd", after=after, changed=("endDate",))
+    gone = step("delete-replaced", PASSWORD, "ui-client-secret-odd", before=before)
+    made["oldState"], gone["newState"] = {}, {}
+
+    assert summary(preview(made, gone)) == summary(preview(whole))
+
+
+@pytest.mark.parametrize("id", ["remove-server-name:fd00::", "revoke-role:a b", "x:y: z", "x:y #z", "x:'y'", 'x:"y"'])
+def test_an_offered_acknowledgement_is_the_id(id: str) -> None:
+    """Whoever copies it from the comment gets a mapping, or a part of it, and is refused again."""
+    assert yaml.safe_load(f"- {in_yaml(id)}") == [id]
