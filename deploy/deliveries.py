@@ -102,12 +102,12 @@ def trusts(authorities: Iterable[x509.Certificate], line: Iterable[x509.Certific
 
 
 class _Held:
-    """A consumer's files, read as their consumer reads them; `unreadable` names environment files that nobody can."""
+    """A consumer's files, read as their consumer reads them; `unreadable` says why an environment file cannot be."""
 
     def __init__(self, startup: Startup, files: Files) -> None:
         self.files = files
         self.told: dict[str, dict[str, str]] = {}
-        self.unreadable: list[str] = []
+        self.unreadable: dict[str, str] = {}
         self._by_path: dict[str, bytes] = {}
         self._startup = startup
         for file in startup.environments:
@@ -146,9 +146,13 @@ class _Held:
     def _read(self, file: str, content: bytes) -> None:
         try:
             told = envfile.parse(content)
+        except ValueError as error:
+            self.unreadable[file] = f"cannot be read as an environment file: {error}"
+            return
+        try:
             inlined = carried(told)
         except ValueError:
-            self.unreadable.append(file)
+            self.unreadable[file] = "holds certificates or keys that are neither PEM nor base64"
             return
         self.told[file] = told
         expected = self._startup.environments[file]
@@ -177,7 +181,7 @@ def _differences(outputs: Outputs, startup: Startup, held: _Held) -> Iterator[Di
         yield Difference(f"{name}.pem", "is of a certificate that the stack has not")
         return
     if held.unreadable:
-        yield from (Difference(file, "cannot be read as an environment file") for file in held.unreadable)
+        yield from (Difference(file, why) for file, why in held.unreadable.items())
         return
     if key is None:
         yield Difference(f"{name}.pem", "or its private key is missing or unreadable")

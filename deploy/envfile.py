@@ -6,11 +6,13 @@ Sources: compose-go's dotenv/parser.go, systemd's basic/env-file.c, POSIX shell 
 """
 
 import re
-import shlex
 from collections.abc import Mapping
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,-][A-Za-z0-9_./:@%+,=-]*")
+_VARIABLE = re.compile(rf"(?P<name>{_NAME.pattern})=(?:(?P<plain>{_PLAIN.pattern})|'(?P<quoted>[^']*)')(?:\n|\Z)")
+# Before version 254 systemd takes the line after a comment that ends in a backslash for a part of it.
+_COMMENT = re.compile(r"[ \t]*(?:#[^\n]*(?<!\\))?(?:\n|\Z)")
 
 
 def render(variables: Mapping[str, str], comment: str) -> bytes:
@@ -27,11 +29,30 @@ def render(variables: Mapping[str, str], comment: str) -> bytes:
 
 
 def parse(content: bytes) -> dict[str, str]:
-    """Return the variables of a file as a shell reads them. Raises ValueError for what is no environment file."""
-    words = [word.partition("=") for word in shlex.split(content.decode(), comments=True)]
-    if strangers := [word for word, equals, _ in words if not equals or not _NAME.fullmatch(word)]:
-        raise ValueError(f"{len(strangers)} words of it are no variables")
-    return {name: value for name, _, value in words}
+    """Return the variables of a file in which there are blank lines, comments, and variables as `render` writes them.
+
+    What else somebody may write by hand, the three read differently. So it raises ValueError, a clause with the line
+    and what to do, which shows no value.
+    """
+    text = content.decode(errors="surrogateescape")
+    before, carriage_return, _ = text.partition("\r")
+    if carriage_return:
+        raise ValueError(f"{_line_after(before)} has a carriage return; save it with Unix line ends (LF)")
+    variables: dict[str, str] = {}
+    position = 0
+    while position < len(text):
+        if found := _VARIABLE.match(text, position):
+            name, value = found["name"], found["plain"] or found["quoted"]
+            if what := obstacle(name, value.replace("\n", "")):
+                raise ValueError(f"{_line_after(text[:position])}: {name} {what}; write one without")
+            variables[name] = value
+        elif not (found := _COMMENT.match(text, position)):
+            raise ValueError(
+                f"{_line_after(text[:position])} is no comment, no NAME=word and no NAME='text'; put the value in "
+                f"single quotes, with nothing before the name and nothing behind the value"
+            )
+        position = found.end()
+    return variables
 
 
 def obstacle(name: str, value: str) -> str | None:
@@ -45,3 +66,8 @@ def obstacle(name: str, value: str) -> str | None:
     if not value.isprintable():
         return "has a control character in its value"
     return None
+
+
+def _line_after(text: str) -> str:
+    breaks = text.count("\n")
+    return f"line {breaks + 1}"

@@ -53,7 +53,7 @@ class Site:
     provision: str
 
     def environment(self, file: str) -> dict[str, str]:
-        """The variables of an environment file. Raises ToolError when there is none."""
+        """The variables of an environment file. Raises ToolError when there is none, or it is not as it was written."""
         path = self.deployed / file
         try:
             content = path.read_bytes()
@@ -61,7 +61,13 @@ class Site:
             raise ToolError(
                 f"{path} cannot be read ({error.strerror}); nothing was started: {self.provision}"
             ) from None
-        return envfile.parse(content)
+        try:
+            return envfile.parse(content)
+        except ValueError as error:
+            raise ToolError(
+                f"{path} cannot be read as an environment file ({error}); nothing was started. Mend it, or have it "
+                f"written anew: {self.provision}"
+            ) from None
 
     def chosen(self, template: Path, given: Mapping[str, str]) -> dict[str, str]:
         """Those of the caller's variables that a template asks for and an environment file does not give."""

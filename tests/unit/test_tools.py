@@ -29,6 +29,7 @@ from tools.local import engine_environment, write_passphrase
 from tools.plugins import official_plugins
 from tools.processes import wait_until
 from tools.schema import prepare_database
+from tools.serve import Site
 from tools.toolchain import PULUMI, TEMPORAL_SERVER, UI_SERVER, Engine, GoProgram, Toolchain
 
 GO_MOD = "module example\n\ngo 1.25.0\n\nrequire example.org/tool v1.4.0\n"
@@ -574,3 +575,14 @@ def test_a_tool_that_fails_does_not_tell_the_password(
 
     assert "@db/" in str(refused.value)
     assert "SEKRET" not in str(refused.value)
+
+
+def test_an_environment_file_that_was_edited_into_none_starts_nothing(tmp_path: Path) -> None:
+    """A person would get a traceback, or a server without what follows a `#`."""
+    site = Site(deployed=tmp_path, database=tmp_path, variables={}, provision="make up STACK=local")
+    (tmp_path / "cli.env").write_text("A=1\n")
+    assert site.environment("cli.env") == {"A": "1"}
+    (tmp_path / "cli.env").write_text("A=1\nB=RETSEKRET#old\n")
+    with pytest.raises(ToolError, match=r"cli\.env cannot be read .*line 2 .*: make up STACK=local$") as refused:
+        site.environment("cli.env")
+    assert "RETSEKRET" not in refused.value.message
