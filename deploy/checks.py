@@ -40,6 +40,7 @@ from environment import (
 from environment.sample import SampleSignOn, sample_deployment, sample_identity
 from pki import Role
 from pki.chain import issued
+from pki.held import printable
 from pki.host_names import vouches_for
 
 AUTHORITY_WARNING = timedelta(days=180)
@@ -303,7 +304,8 @@ def _chain_problems(consumer: str, name: str, found: IssuedCertificate, outputs:
     if not any(link == authority or issued(link, by=authority) for link in line for authority in trusted):
         yield Problem(
             consumer,
-            f"the certificate {name} leads to {line[-1].issuer.rfc4514_string()}, which is in none of the caBundles",
+            f"the certificate {name} leads to {printable(line[-1].issuer.rfc4514_string())}, which is in none of "
+            f"the caBundles",
             "Nobody here would trust it.",
             "Under certificateAuthorities trust that generation again, or let another sign; then run `make up`.",
         )

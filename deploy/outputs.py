@@ -19,6 +19,7 @@ from deploy.problem import DeployError
 from environment import CLI, SERVER, UI, AuthorityBundle, AuthoritySlot, Consumer, Environment, contents, worker
 from pki import Role, load_certificate
 from pki.chain import issued
+from pki.held import printable
 
 
 def _certificate(pem: object) -> x509.Certificate:
@@ -36,9 +37,9 @@ HIDDEN = "[secret]"
 
 
 def common_name(name: x509.Name) -> str:
-    """Return a name's last common name, or all of it if it has none."""
+    """Return a name's last common name, or all of it if it has none, for a person to read."""
     found = name.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(found[-1].value) if found else name.rfc4514_string()
+    return printable(str(found[-1].value) if found else name.rfc4514_string())
 
 
 class _Model(BaseModel):

@@ -5,11 +5,13 @@ from datetime import datetime
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from deploy.findings import Level, Loaded
 from deploy.listeners import Outcome
 from deploy.status import CertificateStatus, ClientSecretStatus, ConsumerStatus, ListenerStatus, Status
 from pki import Role
+from pki.held import printable
 
 _STYLES = {Level.BROKEN: "bold red", Level.ENDING: "bold yellow", Level.DUE: "yellow", Level.OPEN: "dim"}
 _OUTCOMES = {
@@ -22,7 +24,7 @@ _LOADED = {Loaded.CURRENT: "the stack's", Loaded.OLDER: "an older one", Loaded.F
 
 def line(console: Console, text: str = "", style: str = "") -> None:
     """Print a line that a terminal may wrap, and that this does not break."""
-    console.print(text, style=style, soft_wrap=True, highlight=False, markup=False)
+    console.print(_as_it_is(text), style=style, soft_wrap=True, highlight=False)
 
 
 def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
@@ -31,8 +33,13 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
     for head in heads:
         made.add_column(head, overflow="fold")
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*map(_as_it_is, row))
     return made
+
+
+def _as_it_is(text: str) -> Text:
+    """What is in brackets is no markup, and nothing steers the terminal: names may be anybody's choice."""
+    return Text(printable(text))
 
 
 def ends(not_after: datetime, days_left: int) -> str:

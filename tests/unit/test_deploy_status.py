@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import io
 import json
 import os
 import pty
@@ -27,6 +28,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from deploy import directory, envfile, listeners
 from deploy.__main__ import main
@@ -35,6 +37,7 @@ from deploy.durations import duration
 from deploy.findings import Finding, Level, Loaded, Seen
 from deploy.listeners import Handshake, Listener, Outcome, Pair, handshakes
 from deploy.outputs import HIDDEN
+from deploy.report import show
 from deploy.secret import Secret
 from deploy.status import Status, judge
 from environment import carried, contents, inlined
@@ -1147,3 +1150,30 @@ def test_nothing_is_lost_in_a_narrow_terminal(project: Project, width: int) -> N
     assert re.search(r"^clients-1 +authority +clients-1 +\S+ +999 d +by hand *$", tables, re.MULTILINE)
     assert f"{address}=" in tables
     assert "TEMPORAL_NEW in ui.env is missing. Run `python -m deploy write --stack dev --only ui`" in rest
+
+
+@pytest.mark.parametrize("name", ["[/red]evil", "[bold red]hidden[/]", "[link=x]a[/link]", "a\x1b[2Jb\nc"])
+def test_names_are_shown_as_they_are(project: Project, name: str) -> None:
+    """A name in brackets would be a traceback, or vanish, and one with an escape would rewrite what stands above it."""
+    authority = Issuer(name)
+    project.stack.raw["caBundles"]["internode"].append(to_pem(authority.certificate))
+    project.stack.raw["certificates"]["spare"] = {
+        **project.stack.raw["certificates"]["ui"],
+        "certificatePem": to_pem(authority.issue("spare").certificate),
+        "chainPem": [to_pem(authority.certificate)],
+    }
+    directory.write(project.folder / ".deploy" / "dev", project.stack.compose())
+    shown = name.replace("\x1b", "\\u001b").replace("\n", "\\u000a")
+    for command in ("status", "summary"):
+        result = project.run(command)
+        assert re.search(rf"^spare +client +{re.escape(shown)} ", result.stdout, re.MULTILINE)
+        assert "\x1b" not in result.stdout
+
+
+def test_a_listener_in_brackets_is_shown_whole(stack: Stack, base: Path) -> None:
+    """An address of IPv6 would be taken for markup, and leave a port."""
+    listener = Listener.parse("[fd00::1]:7236=temporal.internal", "")
+    console = Console(width=120, file=io.StringIO())
+    with console.capture() as shown:
+        show(status(stack, base, presents(stack.keys["cluster"], listener=listener)), console)
+    assert re.search(r"^\[fd00::1\]:7236=temporal\.internal  the stack's ", shown.get(), re.MULTILINE)
