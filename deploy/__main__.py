@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import click
 from cryptography import x509
 from rich.console import Console
 
-from deploy import directory
+from deploy import directory, envfile
 from deploy.checks import problems, untold_secrets, warnings
 from deploy.composition import compose
 from deploy.delivered import delivered
@@ -41,7 +42,19 @@ if TYPE_CHECKING:
 
 _PLAIN_WIDTH = 120
 
-_stack = click.option("--stack", required=True, metavar="NAME", help="The Pulumi stack.")
+_STACK = re.compile(r"([A-Za-z0-9_.-]+/){0,2}(?!\.{1,2}$)[A-Za-z0-9_.-]+")
+
+
+def _stack_name(_: click.Context, __: click.Parameter, text: str) -> str:
+    if not _STACK.fullmatch(text):
+        raise click.BadParameter(
+            f"{text!r} names no stack, and a directory is named after it. Nothing was asked or changed. Give NAME or "
+            f"ORGANIZATION/PROJECT/NAME, each of letters, digits, `_`, `.` and `-`; `pulumi stack ls` has them."
+        )
+    return text
+
+
+_stack = click.option("--stack", required=True, callback=_stack_name, metavar="NAME", help="The Pulumi stack.")
 _directory = click.option(
     "--directory",
     "deploy_directory",
@@ -126,8 +139,6 @@ def write(
     deploy_directory: Path,
 ) -> None:
     """Write the consumers' directories, after everything in them has been checked."""
-    if root is not None and not PurePosixPath(root).is_absolute():
-        raise click.BadParameter("must be absolute: consumers start in different folders.", param_hint="--root")
     if inline and https_trust:
         raise click.BadParameter(
             "is a file that consumers read, and --inline is for want of mounts.", param_hint="--https-trust"
@@ -136,7 +147,7 @@ def write(
     order = _Order(
         stack=stack,
         base=base,
-        seen_at=root or str(base.absolute()),
+        seen_at=_seen_at(root, base),
         only=only,
         inline=inline,
         wait_seconds=wait_seconds,
@@ -374,6 +385,23 @@ def _text(file: BinaryIO) -> str:
 def _base(deploy_directory: Path, stack: str) -> Path:
     """Return the stack's own directory; a stack may be named with its organization and project before it."""
     return deploy_directory / stack.rpartition("/")[2]
+
+
+def _seen_at(root: str | None, base: Path) -> str:
+    """Return where consumers see the stack's directory, which goes into their variables."""
+    if root is not None and not PurePosixPath(root).is_absolute():
+        raise click.BadParameter("must be absolute: consumers start in different folders.", param_hint="--root")
+    seen_at = root or str(base.absolute())
+    if what := envfile.misread(seen_at):
+        fix = (
+            "Choose one without" if root else "Write to another place, or say with --root where consumers see this one"
+        )
+        raise click.BadParameter(
+            f"{seen_at!r} has {what} in it: docker, systemd and the shell would each look for the files somewhere "
+            f"else. Nothing was written. {fix}.",
+            param_hint="--root" if root else "--directory",
+        )
+    return seen_at
 
 
 def _authorities(file: Path) -> bytes:

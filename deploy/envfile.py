@@ -59,12 +59,18 @@ def obstacle(name: str, value: str) -> str | None:
     """Return why a variable of one line cannot be written so that all three read the same; None if it can."""
     if not _NAME.fullmatch(name):
         return "has a name that no shell takes"
-    if "\n" in value or "\r" in value:
-        return "has a line break in its value"
-    if "'" in value or "\\" in value:
-        return "has a single quote or a backslash in its value"
-    if not value.isprintable():
-        return "has a control character in its value"
+    what = misread(value)
+    return f"has {what} in its value" if what else None
+
+
+def misread(text: str) -> str | None:
+    """Return what in a text of one line the three do not read the same; None if they do."""
+    if "\n" in text or "\r" in text:
+        return "a line break"
+    if "'" in text or "\\" in text:
+        return "a single quote or a backslash"
+    if not text.isprintable():
+        return "a control character"
     return None
 
 

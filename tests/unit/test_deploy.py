@@ -621,6 +621,16 @@ def test_each_thing_that_is_wrong_is_found_before_anything_is_written(stack: Sta
     assert "hunter2" not in str(stack.problems())
 
 
+def test_a_name_in_a_certificate_does_not_steer_a_terminal(stack: Stack) -> None:
+    """Whoever chose the name would write over what the person reads."""
+    evil = Issuer("evil\x1b[2J\nAll is well")
+    stack.issue("ui", evil.issue("ui"))
+    stack.raw["certificates"]["ui"]["chainPem"] = [to_pem(evil.certificate)]
+    found = "\n\n".join(map(str, stack.problems()))
+    assert "leads to CN=evil\\u001b[2J\\u000aAll is well, which is in none" in found
+    assert "\x1b" not in found
+
+
 def test_without_sign_on_nothing_of_it_is_missed(stack_without_sign_on: Stack) -> None:
     """A stack that decided against it could not be deployed; but that decision has to reach the server."""
     assert stack_without_sign_on.outputs.sign_on.client_secrets == {}
@@ -1132,6 +1142,53 @@ def test_root_must_mean_the_same_wherever_a_consumer_starts(project: Project) ->
     assert project.run("write", "--root", "etc/temporal").exit_code == 2
     assert project.run("write", "--root", ROOT).exit_code == 0
     assert sourced((project.deployed / "ui" / "ui.env").read_bytes())["TEMPORAL_TLS_CERT"] == f"{ROOT}/ui/ui.pem"
+
+
+@pytest.mark.parametrize("root", ["/mnt/it's", "/mnt/a\\b", "/mnt/a\nb", "/mnt/a\x1b[31mb"])
+def test_a_root_that_no_environment_file_can_carry_is_refused(project: Project, root: str) -> None:
+    """A person would get a traceback, or consumers variables with half a path."""
+    refused = project.run("write", "--root", root)
+    assert refused.exit_code == 2
+    assert "Invalid value for --root" in refused.stderr
+    assert "Nothing was written. Choose one without." in refused.stderr
+    assert "\x1b" not in refused.stderr
+    assert not project.deployed.exists()
+
+
+def test_a_folder_that_no_environment_file_can_carry_is_refused(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is called O'Brien would get a traceback; where consumers see another path, the folder does no harm."""
+    folder = project.folder / "o'brien"
+    folder.mkdir()
+    (folder / "outputs.json").write_text(json.dumps(project.stack.raw))
+    monkeypatch.chdir(folder)
+    refused = project.run("write")
+    assert refused.exit_code == 2
+    assert "has a single quote or a backslash in it" in refused.stderr
+    assert "say with --root where consumers see this one" in refused.stderr
+    assert not (folder / ".deploy").exists()
+    assert project.run("write", "--root", ROOT).exit_code == 0
+    assert project.run("write", "--directory", str(project.folder / ".deploy")).exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["write", "remove", "summary", "status"])
+@pytest.mark.parametrize("name", ["", ".", "..", "org/proj/", "org/proj/..", "a/b/c/dev", "a b", "dev\n", "../dev/x y"])
+def test_a_name_that_is_no_stacks_is_refused_before_anything_is_asked(
+    project: Project, command: str, name: str
+) -> None:
+    """Files would be written to, or removed from, a folder that is not the stack's own."""
+    result = CliRunner().invoke(main, [command, "--stack", name])
+    assert result.exit_code == 2
+    assert "names no stack" in result.stderr
+    assert os.listdir(project.folder) == ["bin"]
+
+
+def test_a_stack_may_be_named_in_full(project: Project) -> None:
+    """The passing twin; its directory is named after the stack alone."""
+    project.run("write")
+    assert CliRunner().invoke(main, ["remove", "--stack", "my-org/my.project/dev"]).exit_code == 0
+    assert not list(project.deployed.rglob("*.key"))
 
 
 def test_inline_leaves_no_key_file_and_says_what_remains(project: Project) -> None:
