@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -56,6 +57,8 @@ _WHAT_FOLLOWS = {
     Role.CLIENT: ". `make up` renews it. It is read at start: restart whoever has it.",
 }
 _ISSUE_ANEW = "Run `make up`, which issues it anew."
+_CLOCK = "Set this machine's clock, or wait."
+_RENEW_AUTHORITY = "Raise the authority's renewal, or roll it over, and run `make up`."
 _RUN_UP = "Run `make up` with this version of the program."
 
 
@@ -71,6 +74,7 @@ def problems(outputs: Outputs, keys: Mapping[str, Secret], consumers: Iterable[s
         for problem in (
             *_environment_problems(name, startups[name], outputs),
             *_certificate_problems(name, startups[name].consumer.certificate, outputs, keys, now),
+            *_trust_problems(name, outputs, now),
             *_server_name_problems(name, startups[name], outputs),
         )
     ]
@@ -138,7 +142,17 @@ def endings(outputs: Outputs, now: datetime, *, within: timedelta = timedelta())
 def warnings(outputs: Outputs, now: datetime) -> list[str]:
     """Return which certificates and client secrets of the stack end soon, have ended or are missing, and what to do."""
     waiting = _awaiting(outputs)
-    return [*map(str, endings(outputs, now)), *([waiting] if waiting else [])]
+    early = (f"{name} {text}" for name, text in beginnings(outputs, now))
+    return [*map(str, endings(outputs, now)), *early, *([waiting] if waiting else [])]
+
+
+def beginnings(outputs: Outputs, now: datetime) -> list[tuple[str, str]]:
+    """Return which trusted authorities are not valid yet, each with when it begins, and what to do."""
+    return [
+        (outputs.name_of(one), f"{_when_valid(one, now)}: until then nothing that it issues is accepted. {_CLOCK}")
+        for one in dict.fromkeys(outputs.authorities)
+        if one.not_valid_before_utc > now
+    ]
 
 
 def _what_follows(certificate: IssuedCertificate, now: datetime) -> str:
@@ -242,7 +256,7 @@ def _certificate_problems(
         yield Problem(consumer, wrong, "It could not prove who it is.", _awaiting(outputs) or _RUN_UP)
         return
     yield from _validity_problems(consumer, name, found, now)
-    yield from _chain_problems(consumer, name, found, outputs)
+    yield from _chain_problems(consumer, name, found, outputs, now)
     if not found.secret_id and name not in outputs.private_keys:
         yield Problem(consumer, f"the certificate {name} names no secret", "Its private key cannot be read.", _RUN_UP)
     elif secret := keys.get(name):
@@ -285,11 +299,13 @@ def _validity_problems(consumer: str, name: str, found: IssuedCertificate, now: 
             consumer,
             f"the certificate {name} begins on {begins:%Y-%m-%d %H:%M} UTC, and here it is {now:%Y-%m-%d %H:%M} UTC",
             "Everybody would refuse it until then.",
-            "Set this machine's clock, or wait.",
+            _CLOCK,
         )
 
 
-def _chain_problems(consumer: str, name: str, found: IssuedCertificate, outputs: Outputs) -> Iterator[Problem]:
+def _chain_problems(
+    consumer: str, name: str, found: IssuedCertificate, outputs: Outputs, now: datetime
+) -> Iterator[Problem]:
     line = [found.certificate, *found.chain]
     if not all(issued(below, by=above) for below, above in pairwise(line)):
         yield Problem(
@@ -299,9 +315,7 @@ def _chain_problems(consumer: str, name: str, found: IssuedCertificate, outputs:
             _ISSUE_ANEW,
         )
         return
-    trusted = [authority for bundle in outputs.ca_bundles.values() for authority in bundle]
-    # Whoever trusts any authority of the line trusts the leaf, whatever is above it.
-    if not any(link == authority or issued(link, by=authority) for link in line for authority in trusted):
+    if not _leads_to(outputs.authorities, line):
         yield Problem(
             consumer,
             f"the certificate {name} leads to {printable(line[-1].issuer.rfc4514_string())}, which is in none of "
@@ -309,6 +323,52 @@ def _chain_problems(consumer: str, name: str, found: IssuedCertificate, outputs:
             "Nobody here would trust it.",
             "Under certificateAuthorities trust that generation again, or let another sign; then run `make up`.",
         )
+        return
+    reached = [found.certificate, *takewhile(lambda above: _is_valid(above, now), found.chain)]
+    if not _leads_to((one for one in outputs.authorities if _is_valid(one, now)), reached):
+        above = [*found.chain, *(one for one in outputs.authorities if _leads_to([one], line))]
+        wrong = f"the certificate {name} leads to {_invalid(above, outputs, now)}"
+        yield Problem(consumer, wrong, "Everybody would refuse it.", _validity_fix(above, now))
+
+
+def _trust_problems(consumer: str, outputs: Outputs, now: datetime) -> Iterator[Problem]:
+    """Yield the authorities that are as good as not trusted. A generation beside a valid one does no harm."""
+    for authority in outputs.judged_by(consumer):
+        generations = outputs.ca_bundles.get(authority, ())
+        if generations and not any(_is_valid(one, now) for one in generations):
+            yield Problem(
+                consumer,
+                f"of the authority {authority} it would trust nothing but {_invalid(generations, outputs, now)}",
+                "It would refuse whoever has a certificate of it.",
+                _validity_fix(generations, now),
+            )
+
+
+def _leads_to(authorities: Iterable[x509.Certificate], line: Iterable[x509.Certificate]) -> bool:
+    """Whoever trusts any authority of the line trusts the leaf, whatever is above it."""
+    line = tuple(line)
+    return any(link == authority or issued(link, by=authority) for authority in authorities for link in line)
+
+
+def _is_valid(certificate: x509.Certificate, now: datetime) -> bool:
+    return certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc
+
+
+def _invalid(authorities: Iterable[x509.Certificate], outputs: Outputs, now: datetime) -> str:
+    """Name those that are not valid, each with when it ended or begins."""
+    told = {outputs.name_of(one): one for one in authorities if not _is_valid(one, now)}
+    return " and ".join(f"{name}, which {_when_valid(one, now)}" for name, one in told.items())
+
+
+def _when_valid(authority: x509.Certificate, now: datetime) -> str:
+    begins, ends = authority.not_valid_before_utc, authority.not_valid_after_utc
+    if ends <= now:
+        return f"ended on {ends:%Y-%m-%d %H:%M} UTC"
+    return f"begins on {begins:%Y-%m-%d %H:%M} UTC, and here it is {now:%Y-%m-%d %H:%M} UTC"
+
+
+def _validity_fix(authorities: Iterable[x509.Certificate], now: datetime) -> str:
+    return _RENEW_AUTHORITY if any(one.not_valid_after_utc <= now for one in authorities) else _CLOCK
 
 
 def _server_name_problems(name: str, startup: Startup, outputs: Outputs) -> Iterator[Problem]:

@@ -128,6 +128,8 @@ def _findings(seen: Seen) -> Iterator[Finding]:
         # That a leaf has ended is among the problems.
         if not ending.ended or ending.role in (None, Role.AUTHORITY):
             yield told(_urgency(seen, ending.not_after), ending.what, ending.when)
+    for name, text in checks.beginnings(seen.outputs, seen.now):
+        yield told(Level.DUE, name, text)
     for one in (*_of_deliveries(seen), *_of_trust(seen), *_of_listeners(seen)):
         yield told(*one)
 

@@ -180,11 +180,14 @@ class Outputs(_Model):
         """Every authority that is trusted."""
         return [authority for bundle in self.ca_bundles.values() for authority in bundle]
 
-    def trusted_by(self, consumer: str) -> list[x509.Certificate]:
-        """Return the authorities by which a consumer is to judge others."""
+    def judged_by(self, consumer: str) -> list[str]:
+        """Return the names of the authorities by which a consumer is to judge others."""
         named = contents(*self.startups[consumer].environments.values()).values()
-        authorities = (one.authority for one in named if isinstance(one, AuthoritySlot | AuthorityBundle))
-        return list(dict.fromkeys(one for authority in authorities for one in self.ca_bundles.get(authority, ())))
+        return list(dict.fromkeys(one.authority for one in named if isinstance(one, AuthoritySlot | AuthorityBundle)))
+
+    def trusted_by(self, consumer: str) -> list[x509.Certificate]:
+        """Return the generations of these authorities that are trusted."""
+        return list(dict.fromkeys(one for name in self.judged_by(consumer) for one in self.ca_bundles.get(name, ())))
 
     @property
     def hides_secrets(self) -> bool:

@@ -63,10 +63,20 @@ ROOT = "/etc/temporal"
 class Issuer:
     """An authority, or somebody's idea of one."""
 
-    def __init__(self, common_name: str) -> None:
+    def __init__(
+        self,
+        common_name: str,
+        *,
+        begins: datetime = NOW - timedelta(days=1),
+        ends: datetime = NOW + timedelta(days=1000),
+    ) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-        self.certificate = self._certify(self.name, self.key, ends=NOW + timedelta(days=1000), authority=True)
+        self.certificate = self.renewed(begins=begins, ends=ends)
+
+    def renewed(self, *, begins: datetime = NOW - timedelta(days=1), ends: datetime) -> x509.Certificate:
+        """Another certificate of it, with the same name and key."""
+        return self._certify(self.name, self.key, begins=begins, ends=ends, authority=True)
 
     def issue(
         self,
@@ -619,6 +629,56 @@ def test_each_thing_that_is_wrong_is_found_before_anything_is_written(stack: Sta
     assert any(re.search(said, str(problem)) for problem in found), stack.problems()
     assert all(problem.consequence and problem.fix for problem in found)
     assert "hunter2" not in str(stack.problems())
+
+
+TOMORROW, NEXT_YEAR = NOW + timedelta(days=1), NOW + timedelta(days=365)
+EARLY_OR_LATE = [
+    ({"begins": TOMORROW}, f"begins on {TOMORROW:%Y-%m-%d %H:%M} UTC, and here it is", "Set this machine's clock"),
+    ({"ends": NOW}, f"ended on {NOW:%Y-%m-%d %H:%M} UTC", "roll it over"),
+]
+
+
+@pytest.mark.parametrize(("validity", "when", "fix"), EARLY_OR_LATE)
+def test_an_authority_that_is_not_valid_is_a_problem_of_whom_it_vouches_for_and_of_who_judges_by_it(
+    stack: Stack, validity: dict[str, datetime], when: str, fix: str
+) -> None:
+    """Every handshake would fail, with leaves that are as they should be."""
+    authority = Issuer("clients", **validity)
+    stack.issue("ui", authority.issue("ui"))
+    stack.raw["certificates"]["ui"]["chainPem"] = [to_pem(authority.certificate)]
+    stack.raw["certificates"]["clients-1"]["certificatePem"] = to_pem(authority.certificate)
+    stack.raw["caBundles"]["clients"] = [to_pem(CLIENTS.certificate), to_pem(authority.certificate)]
+    (ui,) = stack.problems()
+    assert ui.consumer == "ui"
+    assert f"the certificate ui leads to clients-1, which {when}" in ui.what
+    assert fix in ui.fix
+    stack.raw["caBundles"]["clients"] = [to_pem(authority.certificate)]
+    server = next(problem for problem in stack.problems() if problem.consumer == "server")
+    assert f"of the authority clients it would trust nothing but clients-1, which {when}" in server.what
+    assert fix in server.fix
+
+
+@pytest.mark.parametrize(("validity", "when", "fix"), EARLY_OR_LATE)
+def test_a_generation_that_is_not_valid_keeps_nothing_from_being_written(
+    stack: Stack, validity: dict[str, datetime], when: str, fix: str
+) -> None:
+    """In a rollover all would wait for the one generation that nobody needs yet, or any more; but it is told."""
+    other = Issuer("clients of another time", **validity)
+    stack.raw["caBundles"]["clients"].append(to_pem(other.certificate))
+    stack.raw["certificates"]["clients-2"] = _certificate("clients-2", other.certificate, None)
+    assert stack.problems() == []
+    (told,) = warnings(stack.outputs, NOW)
+    verb, on, day, *_ = when.split()
+    assert told.startswith(f"clients-2 {verb} {on} {day}")
+
+
+@pytest.mark.parametrize(("validity", "when", "fix"), EARLY_OR_LATE)
+def test_what_is_above_a_trusted_authority_may_be_of_any_time(
+    stack: Stack, validity: dict[str, datetime], when: str, fix: str
+) -> None:
+    """A leaf that everybody accepts, by an authority's other certificate, would be refused here."""
+    stack.raw["certificates"]["ui"]["chainPem"] = [to_pem(CLIENTS.renewed(**{"ends": NEXT_YEAR, **validity}))]
+    assert stack.problems() == []
 
 
 def test_a_name_in_a_certificate_does_not_steer_a_terminal(stack: Stack) -> None:

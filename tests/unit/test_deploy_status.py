@@ -497,6 +497,18 @@ def test_an_authority_is_warned_about_early_and_broken_when_it_ends(stack: Stack
     assert "raise its renewal, or roll it over" in ended.text
 
 
+def test_an_authority_that_begins_later_is_told_while_there_is_time(stack: Stack, base: Path) -> None:
+    """Whoever lets it sign too early locks everybody out; whoever has a wrong clock looks for it elsewhere."""
+    begins = NOW + timedelta(days=2)
+    early = Issuer("clients of tomorrow", begins=begins)
+    stack.raw["caBundles"]["clients"].append(to_pem(early.certificate))
+    directory.write(base, stack.compose())
+    told = the_one(status(stack, base), "clients of tomorrow")
+    assert told.level is Level.DUE
+    assert f"begins on {begins:%Y-%m-%d %H:%M} UTC, and here it is {NOW:%Y-%m-%d %H:%M} UTC" in told.text
+    assert not found(status(stack, base, now=begins), "clients of tomorrow")
+
+
 def test_a_client_secret_ends_as_a_certificate_does(stack: Stack, base: Path) -> None:
     about = "ui's client secret"
     assert not found(status(stack, base), about)
