@@ -12,6 +12,7 @@ from pki.issuance import Draft, SignatureAlgorithm, draft, renewal_due, validity
 from pki.policy import IssuancePolicy, KeyType, NameConstraints, Role, Subject, SubjectAlternativeNames
 from pki.requirements import authority_findings, bundle_findings, client_findings, held, obstacles
 from pki.rules import Finding, Place, Rule, joined
+from pki.uris import uri_fault
 
 __all__ = [
     "CaBundle",
@@ -45,5 +46,6 @@ __all__ = [
     "renewal_due",
     "tcld_filters",
     "to_pem",
+    "uri_fault",
     "validity",
 ]

@@ -17,6 +17,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyAddress, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
+from pki.uris import uri_fault
+
 
 class Role(StrEnum):
     """What a certificate is for; each role has one profile of usages (`pki.profile`)."""
@@ -148,6 +150,9 @@ class SubjectAlternativeNames(_Model):
     @model_validator(mode="after")
     def _can_be_encoded(self) -> Self:
         self.general_names()
+        for uri in self.uris:
+            if fault := uri_fault(uri):
+                raise ValueError(f"the URI {uri!r} {fault}; Go, and so Temporal, refuses the whole certificate")
         for address in self.ip_addresses:
             if isinstance(address, ipaddress.IPv6Address) and address.scope_id:
                 raise ValueError(f"{address} has a zone, which no certificate can hold; leave %{address.scope_id} out")

@@ -23,11 +23,12 @@ from cryptography.x509.oid import SignatureAlgorithmOID as Signed
 
 from pki import rules
 from pki.chain import to_pem
-from pki.held import Held
+from pki.held import Held, printable
 from pki.name_constraints import excluded_names, is_fully_known
 from pki.names import ComparableName, comparable
 from pki.policy import IssuancePolicy, Role
 from pki.rules import Finding, Rule
+from pki.uris import uri_fault
 from pki.well_known import is_well_known
 
 _STRONG = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
@@ -205,6 +206,10 @@ def _certificate_findings(each: Held, at: datetime | None) -> Iterator[Finding]:
             ):
                 what = "has critical name constraints for other than DNS names, addresses, e-mail addresses and URIs"
                 yield _found(rules.CRITICAL_EXTENSIONS, each, what)
+        names = each.extension(x509.SubjectAlternativeName)
+        for uri in names.get_values_for_type(x509.UniformResourceIdentifier) if names else ():
+            if fault := uri_fault(uri):
+                yield _found(rules.URI_READABLE, each, f"has the URI {printable(uri)}, which {fault}")
         usages = each.extension(x509.ExtendedKeyUsage)
         if usages is not None and not _CLIENT_USAGES & {*usages}:
             yield _found(rules.EXTENDED_KEY_USAGE, each, "has extended key usages, and clientAuth is none of them")

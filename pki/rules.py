@@ -73,6 +73,7 @@ LARGEST_BUNDLE_BYTES = 32 * 1024
 
 _ANEW = "Issue it anew"
 _REJECTED = "Temporal Cloud rejects it."
+_REFUSED_WHOLE = "Go's parser, and so Temporal, refuses the certificate whole."
 
 CERTIFICATE_PRESENT = Rule(
     identifier="certificate-present",
@@ -94,7 +95,7 @@ NO_TRAILING_DATA = Rule(
     identifier="no-trailing-data",
     scope=Scope.FILE,
     requirement="has nothing after a certificate's own bytes",
-    consequence="Go's parser, and so Temporal, refuses the certificate whole.",
+    consequence=_REFUSED_WHOLE,
     fix="Cut off what follows, or export the certificate once more.",
     source="[go]",
 )
@@ -161,6 +162,14 @@ CRITICAL_EXTENSIONS = Rule(
     consequence="A verifier must refuse it, and Temporal's does.",
     fix=f"{_ANEW} without the extension, or not critical.",
     source="[5280] 4.2, [go]",
+)
+URI_READABLE = Rule(
+    identifier="uri-readable",
+    scope=Scope.ANY,
+    requirement="has no URI among its names that Go cannot parse",
+    consequence=_REFUSED_WHOLE,
+    fix=f"{_ANEW} without this URI, or with it spelled right, like spiffe://example.com/orders.",
+    source="[go]",
 )
 NOT_YET_VALID = Rule(
     identifier="not-yet-valid",
@@ -311,6 +320,7 @@ RULES = (
     SIGNATURE_HASH,
     KEY_ALGORITHM,
     CRITICAL_EXTENSIONS,
+    URI_READABLE,
     NOT_YET_VALID,
     EXPIRED,
     EXTENDED_KEY_USAGE,

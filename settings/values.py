@@ -14,7 +14,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
-from pki import load_certificates, to_pem
+from pki import load_certificates, to_pem, uri_fault
 from settings.problems import Wrong, quoted
 
 LONGEST_NAME_PART = 64
@@ -308,6 +308,12 @@ def _uri(text: str) -> str:
         raise Wrong(
             f"{quoted(text)} is not a URI with a scheme (RFC 3986)",
             "Write it whole and in ASCII, like spiffe://example.com/orders.",
+        )
+    if fault := uri_fault(text):
+        raise Wrong(
+            f"{quoted(text)} {fault}",
+            "Spell it like spiffe://example.com/orders, or leave it out.",
+            "Go does not parse it, so Temporal would refuse the whole certificate.",
         )
     return text
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
+from urllib.parse import quote
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -109,7 +110,7 @@ subject_alternative_names = st.fixed_dictionaries(
     optional={
         "dns_names": st.lists(_DNS_NAME, max_size=2),
         "ip_addresses": st.lists(st.ip_addresses(), max_size=2),
-        "uris": st.lists(_ASCII.map("spiffe://example.com/{}".format), max_size=2),
+        "uris": st.lists(_ASCII.map(quote).map("spiffe://example.com/{}".format), max_size=2),
         "emails": st.lists(st.tuples(_LABEL, _DNS_NAME).map("@".join), max_size=2),
     },
 ).map(SubjectAlternativeNames.model_validate)

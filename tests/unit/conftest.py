@@ -1,8 +1,11 @@
 """What holds for every unit test."""
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import settings
 
+from tests.go_verifier import GoVerifier, go_verifier
 from tests.unit.azuread_driver import Driver, directory_with_an_application
 from tests.unit.directory_in_memory import Directory
 
@@ -21,3 +24,10 @@ def directory() -> Directory:
 async def driver(directory: Directory) -> Driver:
     """The stand-in for azuread. Modules for another have a driver of their own."""
     return await Driver(directory).configured()
+
+
+@pytest.fixture(scope="session")
+def go(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoVerifier]:
+    """Go's verifier, which Temporal uses."""
+    with go_verifier(tmp_path_factory.mktemp("go")) as verifier:
+        yield verifier

@@ -375,6 +375,9 @@ def client_breaks() -> list[Break]:
         one("key-algorithm", "leaf", "secp256k1", owner="k1 leaf"),
         one("unique-names", "leaf", "its issuer's in capitals", ("intermediate",), subject="CLIENTS 1"),
         one("unique-names", "leaf", "the root's with blanks", ("root",), subject="contoso   Root "),
+        one(
+            "uri-readable", "leaf", "an empty label", more=_certified(x509.UniformResourceIdentifier("spiffe://a..b/x"))
+        ),
         one("extensions-readable", "leaf", "twice", raw_extensions=(SECOND_CONSTRAINTS,)),
         replace(one("chain-complete", "leaf", "signed by another", signer="other"), cuts=True),
         replace(one("chain-complete", "leaf", "of a stranger", issuer_subject="stranger"), cuts=True),

@@ -26,6 +26,7 @@ from pki.names import comparable
 from pki.reading import PasswordNeeded, read
 from pki.rules import LARGEST_BUNDLE_BYTES, RULES, table
 from tests.certificates import authority_policy, issue, leaf_policy, private_key
+from tests.go_verifier import GoVerifier
 from tests.unit.pki_corpus import (
     BUNDLE_BASE,
     CA_TRUE,
@@ -71,6 +72,11 @@ X509_RULES: dict[str, set[int]] = {
     "critical-extensions": {34},
 }
 """The rules that are X.509's own, with the errors of `openssl verify` that mean them."""
+
+GO_RULES = {
+    "uri-readable",
+}
+"""The rules that are there because Go refuses what breaks them, whatever anybody else does."""
 
 
 def findings_of(case: Case) -> list[tuple[str, str | None]]:
@@ -133,6 +139,16 @@ def test_a_client_is_told_exactly_what_is_wrong(case: Case, tmp_path: Path) -> N
     untrusted.write_bytes(pem(case.certificates(case.presented[1:])))
     leaf.write_bytes(pem([case.certificate(case.presented[0])]))
     _assert_openssl_agrees(case, {rule for rule, _ in expected(case)}, trusted, untrusted, leaf)
+
+
+@pytest.mark.parametrize("case", CLIENT_CASES, ids=labels(CLIENT_CASES))
+def test_what_go_refuses_is_told(case: Case, go: GoVerifier) -> None:
+    """Go decides in Temporal: what only it refuses would be found out about in the first handshake."""
+    assert case.accepted is not None
+    refusal = go.refusal(case.certificates(case.presented), case.certificates(case.accepted), NOW)
+    rules = {rule for rule, _ in expected(case)}
+    assert rules or not refusal, refusal
+    assert refusal or not rules & GO_RULES, rules
 
 
 @pytest.mark.parametrize("case", BUNDLE_CASES, ids=labels(BUNDLE_CASES))

@@ -596,6 +596,14 @@ WRONG: dict[str, tuple[dict[str, object], str, str, str]] = {
     ),
     "host:port as a URI": (worker(uris=["orders:7233"]), "certificates.orders.uris[0]", "Nobody", "spiffe://"),
     "URI without an authority": (worker(uris=["spiffe:///orders"]), "certificates.orders.uris[0]", "Nobody", "whole"),
+    "URI with an empty label": (
+        worker(uris=["spiffe://a..b/x"]),
+        "certificates.orders.uris[0]",
+        "Temporal would refuse the whole certificate",
+        "spiffe://example.com",
+    ),
+    "URI with a wrong escape": (worker(uris=["http://a.b/%zz"]), "certificates.orders.uris[0]", "refuse", "Spell"),
+    "URI with a port by name": (worker(uris=["http://a.b:x/"]), "certificates.orders.uris[0]", "refuse", "Spell"),
     "e-mail address with a name": (
         worker(emails=["Ops <ops@example.com>"]),
         "certificates.orders.emails[0]",

@@ -1,0 +1,3 @@
+module temporal-azure/tests/go_verifier
+
+go 1.25
