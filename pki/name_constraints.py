@@ -3,16 +3,20 @@
 Judged as whoever verifies judges: Temporal's server and Temporal Cloud with Go's crypto/x509, others with OpenSSL. They
 differ for hosts in e-mail addresses and URIs, where Go counts those below a host and the RFC does not: a name is
 permitted only if both say so. Go knows DNS names, addresses, e-mail addresses and URIs, and refuses critical
-constraints of any other kind.
+constraints of any other kind. Below any constraints at all it refuses a name that it could compare with none.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from cryptography import x509
+
+from pki.held import printable
+from pki.uris import domain_fault, host_of, uri_fault
 
 _KINDS: Mapping[type[x509.GeneralName], str] = {
     x509.DNSName: "DNS name",
@@ -33,13 +37,46 @@ def excluded_names(constraints: x509.NameConstraints, names: Iterable[x509.Gener
         kind = type(name)
         if kind not in _KINDS:
             continue
+        shown = f"{_KINDS[kind]} {printable(str(name.value))}"
+        if fault := _incomparable(name):
+            yield f"{shown} ({fault})"
+            continue
         permitted = [item.value for item in constraints.permitted_subtrees or () if type(item) is kind]
         excluded = [item.value for item in constraints.excluded_subtrees or () if type(item) is kind]
         inside = _INSIDE[kind]
         if (permitted and not any(inside(name.value, base, strict=True) for base in permitted)) or any(
             inside(name.value, base, strict=False) for base in excluded
         ):
-            yield f"{_KINDS[kind]} {name.value}"
+            yield shown
+
+
+def _incomparable(name: x509.GeneralName) -> str | None:
+    """Say why Go cannot compare a name with any constraints: it refuses it below whoever has some, of whatever kind."""
+    if isinstance(name, x509.DNSName) and domain_fault(name.value):
+        return "which is no domain"
+    if isinstance(name, x509.RFC822Name) and not _is_mailbox(name.value):
+        return "which is no mailbox"
+    if isinstance(name, x509.UniformResourceIdentifier) and not uri_fault(name.value):
+        host = host_of(name.value)
+        if not host or host.startswith("[") or _is_address(host) or ":" in host:
+            return "without the name of a host"
+    return None
+
+
+_MAILBOX = re.compile(
+    r"""(?:"(?:[\x01-\x08\x0b\x0c\x0e-!#-\[\]-\x7f]|\\[\x01-\x09\x0b\x0c\x0e-\x7f])*"
+    |(?P<local>(?:[a-zA-Z0-9!\#$%&'*+\-/=?^_`{|}~.]|\\[\x00-\x7f])+))@(?P<domain>.*)""",
+    re.VERBOSE | re.DOTALL,
+)
+"""As Go reads RFC 2821, 4.1.2: what is after the @ need only be a domain."""
+
+
+def _is_mailbox(address: str) -> bool:
+    found = _MAILBOX.fullmatch(address)
+    if found is None or domain_fault(found["domain"]):
+        return False
+    local = re.sub(r"\\(.)", r"\1", found["local"] or "a", flags=re.DOTALL)
+    return not (local.startswith(".") or local.endswith(".") or ".." in local)
 
 
 def _subtrees(constraints: x509.NameConstraints) -> Iterator[x509.GeneralName]:

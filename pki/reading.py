@@ -23,7 +23,9 @@ from pki import rules
 from pki.held import Held
 from pki.rules import Finding, Place
 
-_CERTIFICATE_LABELS = {b"CERTIFICATE", b"X509 CERTIFICATE"}
+_LABEL_OF_OLD = b"X509 CERTIFICATE"
+"""What OpenSSL takes for the same, and Go's AppendCertsFromPEM passes over in silence."""
+_CERTIFICATE_LABELS = {b"CERTIFICATE", _LABEL_OF_OLD}
 _HARMLESS_LABELS = {b"EC PARAMETERS", b"DH PARAMETERS", b"PUBLIC KEY"}
 _PKCS7_LABELS = {b"PKCS7", b"CMS"}
 _PKCS7 = "is PKCS#7, which Temporal does not read: `openssl pkcs7 -print_certs` makes PEM of it"
@@ -113,6 +115,9 @@ class _Reader:
                 self._private_key(begin[0] + body + end if is_seen else b"", pem=True)
             elif label in _CERTIFICATE_LABELS:
                 self._pem_certificate(body if end else None)
+                if label == _LABEL_OF_OLD:
+                    what = "begins with BEGIN X509 CERTIFICATE, which Temporal passes over: write BEGIN CERTIFICATE"
+                    self.find(rules.CERTIFICATE_READABLE, f"{what}, and END CERTIFICATE", self._place)
                 if end and not is_seen:
                     what = "has something beside it on its first or last line, where a byte order mark counts, too"
                     self.find(rules.CERTIFICATE_READABLE, what, self._place)

@@ -35,7 +35,7 @@ from typing import Any
 from cryptography import x509
 
 from pki import rules
-from pki.held import Held
+from pki.held import Held, printable
 from pki.reading import Contents, PrivateKey
 from pki.requirements import bundle_findings, client_findings
 from pki.rules import Finding
@@ -200,6 +200,10 @@ _CHECKED_AS = {
 
 def as_lines(each: Report) -> Iterator[str]:
     """Return a report for people: what the file holds, what is wrong with it, and the verdict last."""
+    return map(printable, _lines(each))  # Names of files, too, are somebody else's choice.
+
+
+def _lines(each: Report) -> Iterator[str]:
     yield f"{each.file}: {_CHECKED_AS[each.kind]}"
     for held in each.certificates:
         own = held.certificate

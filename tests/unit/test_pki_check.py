@@ -158,6 +158,7 @@ def test_lines_may_end_as_they_do(seen: bytes) -> None:
         (pem([LEAF]).replace(b"\n", b""), ["certificate-readable"]),
         (pem([LEAF]).rstrip() + b";\n" + pem([INTERMEDIATE]), ["certificate-readable"]),
         (b"  " + _PEM.replace(b"\n-----BEGIN", b"\n  -----BEGIN"), ["certificate-readable"] * 2),
+        (_PEM.replace(b" CERTIFICATE", b" X509 CERTIFICATE"), ["certificate-readable"] * 2),
         (_PEM + b"  " + _KEY, ["key-matches"]),
     ],
 )
@@ -284,6 +285,16 @@ def test_people_are_told_what_is_wrong_and_what_to_do(folder: Path) -> None:
     assert result.exit_code == 1
     documentation = (Path(__file__).parents[2] / "docs" / "certificates.md").read_text(encoding="utf-8")
     assert f"$ python -m pki check client.pem --ca ca.pem\n{result.stdout}```" in documentation
+
+
+def test_a_file_s_name_cannot_steer_a_terminal(folder: Path) -> None:
+    """Whoever sends an archive to be checked chooses the names in it."""
+    (folder / "a\x1b[2Jb.pem").write_bytes(pem([WITHOUT_USAGE, INTERMEDIATE]))
+    result = check("a\x1b[2Jb.pem")
+    assert result.exit_code == 1
+    assert "\x1b" not in result.output
+    assert "a\\u001b[2Jb.pem: checked as a client's" in result.stdout
+    assert "certificate 1 of a\\u001b[2Jb.pem" in result.stdout
 
 
 @pytest.mark.usefixtures("folder")

@@ -26,6 +26,7 @@ from pki import (
 from pki.name_constraints import excluded_names, is_fully_known
 from pki.openssl import extension_lines
 from tests.certificates import NOW, Issued, authority_policy, issue, leaf_policy, private_key
+from tests.go_verifier import GoVerifier
 from tests.offline_root import OfflineRoot
 
 DNS, IP, EMAIL, URI = x509.DNSName, x509.IPAddress, x509.RFC822Name, x509.UniformResourceIdentifier
@@ -157,6 +158,56 @@ _CRITICAL = (x509.BasicConstraints, x509.NameConstraints)
 def test_where_go_excludes_more_that_counts(excludes: x509.GeneralName, name: x509.GeneralName) -> None:
     """Temporal's server would refuse what openssl takes."""
     assert list(excluded_names(constraints([], [excludes]), [name]))
+
+
+INCOMPARABLE = [
+    EMAIL("nohost"),
+    EMAIL("@a.test"),
+    EMAIL(".ops@a.test"),
+    EMAIL("o..ps@a.test"),
+    EMAIL("ops@a..test"),
+    EMAIL("ops@a.test."),
+    EMAIL("o ps@a.test"),
+    EMAIL('"ops@a.test'),
+    URI("urn:uuid:1"),
+    URI("spiffe:///x"),
+    URI("https://10.0.0.1:80/"),
+    URI("https://[::1]/"),
+    URI("spiffe://a:b:1/"),
+    DNS("a..test"),
+    DNS("a.test."),
+]
+COMPARABLE = [
+    EMAIL("ops@a.test"),
+    EMAIL('"o ps..\\""@a.test'),
+    EMAIL("o\\ ps@a.test"),
+    URI("spiffe://u@A.test:80/x"),
+    DNS("a_b.*.test"),
+    DNS(""),
+    IP(ip_address("10.0.0.1")),
+]
+
+
+@pytest.mark.parametrize("name", [*INCOMPARABLE, *COMPARABLE], ids=lambda name: str(name.value))
+def test_what_go_can_compare_with_nothing_is_excluded(name: x509.GeneralName, go: GoVerifier) -> None:
+    """Any constraints above it, of another kind even, and Temporal's server refuses the client."""
+    others = constraints([], [DNS("b.test"), EMAIL("b.test"), URI("b.test"), IP(ip_network("192.0.2.0/24"))])
+    root = issue(authority_policy("root", path_length=None))
+    key = private_key(leaf_policy().key_type, "below")
+    names = x509.SubjectAlternativeName([name])
+    for kinds in (others, constraints([], [IP(ip_network("192.0.2.0/24"))])):
+        below = _certified("below", key.public_key(), root, x509.BasicConstraints(True, None), kinds)
+        leaf = _certified("orders", key.public_key(), Issued(below, key), names)
+        assert bool(go.refusal([leaf, below], [root.certificate], NOW)) is (name in INCOMPARABLE)
+        assert bool(list(excluded_names(kinds, [name]))) is (name in INCOMPARABLE)
+    alone = _certified("orders", key.public_key(), Issued(root.certificate, root.key), names)
+    assert not go.refusal([alone], [root.certificate], NOW)
+
+
+def test_a_name_cannot_steer_a_terminal() -> None:
+    """Whoever sends a certificate to be checked chooses its names."""
+    (shown,) = excluded_names(constraints([DNS("a.test")], []), [DNS("x\x1b[2Ky")])
+    assert shown.startswith("DNS name x\\u001b[2Ky")
 
 
 def test_kinds_that_go_does_not_know_are_told() -> None:
