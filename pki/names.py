@@ -1,5 +1,7 @@
-"""Distinguished names as verifiers compare them: without regard to case and to runs of blanks."""
+"""Distinguished names as verifiers compare them, without regard to case and to runs of blanks, and as Go reads them."""
 
+import re
+from collections.abc import Mapping
 from unicodedata import normalize
 
 from cryptography import x509
@@ -22,3 +24,25 @@ def _folded(value: str | bytes) -> str | bytes:
     # Compatibility caseless matching: Unicode Standard, 3.13, D146.
     once = normalize("NFKC", normalize("NFD", value).casefold())
     return " ".join(normalize("NFKC", once.casefold()).split())
+
+
+_READ_BY_GO: Mapping[str, re.Pattern[str]] = {
+    "T61String": re.compile(r".*", re.DOTALL),
+    "UTF8String": re.compile(r".*", re.DOTALL),
+    "BMPString": re.compile(r"[^\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]*"),
+    "IA5String": re.compile(r"[\x00-\x7f]*"),
+    "NumericString": re.compile(r"[0-9 ]*"),
+    "PrintableString": re.compile(r"[a-zA-Z0-9'()+,\-./ :=?*&]*"),
+}
+"""Its types of strings (crypto/x509, parseASN1String), with what each may hold."""
+
+
+def encoding_fault(name: x509.Name) -> str | None:
+    """Say what in a name Go does not read, with its article; None if it reads all of it."""
+    for part in name:
+        kind = part._type.name
+        if kind not in _READ_BY_GO:
+            return f"a {kind}"
+        if isinstance(part.value, str) and not _READ_BY_GO[kind].fullmatch(part.value):
+            return f"a {kind} with a letter that none can hold"
+    return None

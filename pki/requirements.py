@@ -17,7 +17,7 @@ from itertools import pairwise
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, ObjectIdentifier, PublicKeyAlgorithmOID
 from cryptography.x509.oid import SignatureAlgorithmOID as Signed
 
@@ -25,7 +25,8 @@ from pki import rules
 from pki.chain import to_pem
 from pki.held import Held, printable
 from pki.name_constraints import excluded_names, is_fully_known
-from pki.names import ComparableName, comparable
+from pki.names import ComparableName, comparable, encoding_fault
+from pki.policies import without_required_policy
 from pki.policy import IssuancePolicy, Role
 from pki.rules import Finding, Rule
 from pki.uris import uri_fault
@@ -49,6 +50,11 @@ _KNOWN_EXTENSIONS = {
     ExtensionOID.POLICY_MAPPINGS,
     ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
     ExtensionOID.SUBJECT_KEY_IDENTIFIER,
+}
+_NEVER_CRITICAL = {
+    ExtensionOID.AUTHORITY_INFORMATION_ACCESS: "authority information access",
+    ExtensionOID.AUTHORITY_KEY_IDENTIFIER: "authority key identifier",
+    ExtensionOID.SUBJECT_KEY_IDENTIFIER: "subject key identifier",
 }
 _MOST_WAYS = 32
 """How many ways up are looked at: authorities that certify each other make more than anybody wants to wait for."""
@@ -158,6 +164,9 @@ def obstacles(policy: IssuancePolicy, issuers: Sequence[x509.Certificate], at: d
     ]
     findings += _name_findings(above)
     findings += _path_length_findings(above, first_is_authority=True, below=_levels(policy))
+    if requiring := without_required_policy([*[None] * (_levels(policy) + 1), *above]):
+        what = f"requires certificate policies, and what it is to issue, {policy.subject.common_name}, has none"
+        findings.append(_found(rules.CERTIFICATE_POLICIES, requiring, what))
     names = policy.subject_alternative_names.general_names()
     if policy.name_constraints is not None:
         names += policy.name_constraints.extension().permitted_subtrees or []
@@ -192,6 +201,13 @@ def _certificate_findings(each: Held, at: datetime | None) -> Iterator[Finding]:
     yield from _signature_findings(each)
     if not _is_known_key(each):
         yield _found(rules.KEY_ALGORITHM, each, f"has {_described_key(each)}")
+    elif isinstance(each.public_key, rsa.RSAPublicKey) and each.public_key.key_size < rules.SMALLEST_RSA_BITS:
+        yield _found(rules.KEY_SIZE, each, f"has an RSA key of {each.public_key.key_size} bits")
+    if each.place.serial.startswith("-"):
+        yield _found(rules.SERIAL_NUMBER, each, "has a negative serial number")
+    for whose, own in (("subject", each.certificate.subject), ("issuer", each.certificate.issuer)):
+        if fault := encoding_fault(own):
+            yield _found(rules.NAME_ENCODING, each, f"has {fault} in its {whose}'s name")
     if each.extensions is None:
         yield _found(rules.EXTENSIONS_READABLE, each, each.unreadable)
     if each.can_have_extensions:
@@ -199,6 +215,8 @@ def _certificate_findings(each: Held, at: datetime | None) -> Iterator[Finding]:
             if extension.critical and extension.oid not in _KNOWN_EXTENSIONS:
                 what = f"has the critical extension {extension.oid.dotted_string}"
                 yield _found(rules.CRITICAL_EXTENSIONS, each, what)
+            if extension.critical and (never := _NEVER_CRITICAL.get(extension.oid)):
+                yield _found(rules.NOT_CRITICAL, each, f"has its {never} marked critical")
             if (
                 extension.critical
                 and isinstance(extension.value, x509.NameConstraints)
@@ -229,6 +247,21 @@ def _signature_findings(each: Held) -> Iterator[Finding]:
         yield _found(rules.SIGNATURE_ALGORITHM, each, f"is signed with {_name_of(oid)}")
     elif not isinstance(algorithm, _STRONG):
         yield _found(rules.SIGNATURE_HASH, each, f"is signed with {algorithm.name.upper()}")
+    elif oid == Signed.RSASSA_PSS and not _is_known_padding(each, algorithm):
+        what = f"is signed with RSA-PSS, and not with MGF1 of {algorithm.name.upper()}"
+        yield _found(rules.SIGNATURE_PADDING, each, f"{what} and a salt of {algorithm.digest_size} bytes")
+
+
+def _is_known_padding(each: Held, algorithm: hashes.HashAlgorithm) -> bool:
+    try:
+        found = each.certificate.signature_algorithm_parameters
+    except (UnsupportedAlgorithm, ValueError):
+        return False
+    return (
+        isinstance(found, padding.PSS)
+        and found.mgf._algorithm.name == algorithm.name
+        and found._salt_length == algorithm.digest_size
+    )
 
 
 def _is_known_key(each: Held) -> bool:
@@ -325,6 +358,9 @@ def _way_findings(way: Sequence[Held], at: datetime | None) -> Iterator[Finding]
     yield from _name_findings(way)
     yield from _path_length_findings(way, first_is_authority=False)
     yield from _name_constraint_findings(way)
+    if requiring := without_required_policy(way):
+        what = f"has no certificate policy in common with those above it, and {requiring.subject} requires one"
+        yield _found(rules.CERTIFICATE_POLICIES, way[0], what)
 
 
 def _name_findings(way: Sequence[Held]) -> Iterator[Finding]:

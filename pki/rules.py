@@ -67,6 +67,7 @@ class Finding:
         return f"{where}{self.what} [{self.rule.identifier}]. {self.rule.consequence} {self.rule.fix}"
 
 
+SMALLEST_RSA_BITS = 1024
 MOST_IN_A_BUNDLE = 16
 LARGEST_BUNDLE_BYTES = 32 * 1024
 """Of a bundle's PEM, before tcld or the API encode it as base64 once more."""
@@ -147,6 +148,22 @@ SIGNATURE_HASH = Rule(
     fix=f"{_ANEW}, signed with SHA-256.",
     source="[cloud], [go]",
 )
+SIGNATURE_PADDING = Rule(
+    identifier="signature-padding",
+    scope=Scope.ANY,
+    requirement="is signed, if with RSA-PSS, with MGF1 of the same hash and a salt of the hash's length",
+    consequence="Go knows no other RSA-PSS, so no Temporal server verifies the signature.",
+    fix=f"{_ANEW}, signed with RSA and SHA-256 (PKCS #1 v1.5), or with a salt of the hash's length.",
+    source="[go]",
+)
+KEY_SIZE = Rule(
+    identifier="key-size",
+    scope=Scope.ANY,
+    requirement=f"has, if an RSA key, one of at least {SMALLEST_RSA_BITS} bits",
+    consequence="Go calls it insecure, and no Temporal server verifies what it signed.",
+    fix=f"{_ANEW} for an RSA key of at least 2048 bits, or an ECDSA key.",
+    source="[go]",
+)
 KEY_ALGORITHM = Rule(
     identifier="key-algorithm",
     scope=Scope.ANY,
@@ -162,6 +179,30 @@ CRITICAL_EXTENSIONS = Rule(
     consequence="A verifier must refuse it, and Temporal's does.",
     fix=f"{_ANEW} without the extension, or not critical.",
     source="[5280] 4.2, [go]",
+)
+NOT_CRITICAL = Rule(
+    identifier="not-critical",
+    scope=Scope.ANY,
+    requirement="has key identifiers and authority information access that are not critical",
+    consequence=_REFUSED_WHOLE,
+    fix=f"{_ANEW} with this extension not critical.",
+    source="[5280] 4.2.1.1, [go]",
+)
+SERIAL_NUMBER = Rule(
+    identifier="serial-number",
+    scope=Scope.ANY,
+    requirement="has a serial number that is not negative",
+    consequence=_REFUSED_WHOLE,
+    fix=f"{_ANEW}, with a positive serial number.",
+    source="[5280] 4.1.2.2, [go]",
+)
+NAME_ENCODING = Rule(
+    identifier="name-encoding",
+    scope=Scope.ANY,
+    requirement="has a subject and an issuer in types of strings that Go reads",
+    consequence=_REFUSED_WHOLE,
+    fix=f"{_ANEW} with the name as UTF8String; if it is the issuer's, that authority first.",
+    source="[5280] 4.1.2.4, [go]",
 )
 URI_READABLE = Rule(
     identifier="uri-readable",
@@ -243,6 +284,14 @@ NAME_CONSTRAINTS = Rule(
     fix="Leave the name out, or have an authority issue it whose constraints permit the name.",
     source="[5280] 4.2.1.10, [go]",
 )
+CERTIFICATE_POLICIES = Rule(
+    identifier="certificate-policies",
+    scope=Scope.CHAIN,
+    requirement="has certificate policies from the root to the client, if a certificate in it requires one",
+    consequence="Temporal's server refuses the chain.",
+    fix=f"{_ANEW} with the policies of those above it, or without policy constraints in the whole chain.",
+    source="[5280] 6.1, [go]",
+)
 CHAIN_COMPLETE = Rule(
     identifier="chain-complete",
     scope=Scope.CHAIN,
@@ -318,8 +367,13 @@ RULES = (
     X509V3,
     SIGNATURE_ALGORITHM,
     SIGNATURE_HASH,
+    SIGNATURE_PADDING,
     KEY_ALGORITHM,
+    KEY_SIZE,
     CRITICAL_EXTENSIONS,
+    NOT_CRITICAL,
+    SERIAL_NUMBER,
+    NAME_ENCODING,
     URI_READABLE,
     NOT_YET_VALID,
     EXPIRED,
@@ -330,6 +384,7 @@ RULES = (
     AUTHORITY_KEY_USAGE,
     PATH_LENGTH,
     NAME_CONSTRAINTS,
+    CERTIFICATE_POLICIES,
     CHAIN_COMPLETE,
     UNIQUE_NAMES,
     NO_PRIVATE_KEY,

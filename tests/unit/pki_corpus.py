@@ -6,6 +6,8 @@ Nothing here knows `pki`: rules are named by their identifiers.
 
 from __future__ import annotations
 
+import subprocess
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -17,8 +19,9 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.x509.name import _ASN1Type
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 NOW = datetime(2026, 3, 29, 12, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -31,7 +34,15 @@ UNKNOWN_EXTENSION = x509.UnrecognizedExtension(ObjectIdentifier("1.3.6.1.4.1.999
 
 @cache
 def key(owner: str) -> Key:
-    """A key, made once: `rsa…` and `ed…` are of these types, `P-521…` and `k1…` on other curves, the rest on P-256."""
+    """A key, made once.
+
+    `rsa…` (`rsa 768…`: too short) and `ed…` are of these types, `P-521…` and `k1…` on other curves, the rest on P-256.
+    """
+    if owner.startswith("rsa 768"):
+        made = subprocess.run(["openssl", "genrsa", "768"], capture_output=True, check=True).stdout
+        small = load_pem_private_key(made, None)
+        assert isinstance(small, rsa.RSAPrivateKey)
+        return small
     if owner.startswith("rsa"):
         return rsa.generate_private_key(65537, 2048)
     if owner.startswith("ed"):
@@ -80,17 +91,19 @@ class Blueprint:
     serial: int = 0
     version: int = 3
     raw_extensions: tuple[bytes, ...] = ()
+    critical_identifiers: bool = False
+    strings: _ASN1Type = _ASN1Type.UTF8String
 
 
 Family = Mapping[str, Blueprint]
 """Blueprints by their names."""
 
 
-def name(common_name: str) -> x509.Name:
+def name(common_name: str, strings: _ASN1Type = _ASN1Type.UTF8String) -> x509.Name:
     return x509.Name(
         [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Contoso"),
-            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name, strings),
         ]
     )
 
@@ -103,6 +116,10 @@ _HASHES: Mapping[str, hashes.HashAlgorithm] = {
     "sha384": hashes.SHA384(),
     "sha512": hashes.SHA512(),
     "sha3": hashes.SHA3_256(),
+}
+_PADDINGS: Mapping[str, padding.PSS] = {
+    "pss": padding.PSS(padding.MGF1(hashes.SHA256()), 32),
+    "pss with a long salt": padding.PSS(padding.MGF1(hashes.SHA256()), 64),
 }
 _ALGORITHMS = {
     ("rsa", "sha1"): bytes.fromhex("300d06092a864886f70d0101050500"),
@@ -118,10 +135,10 @@ def make(family: Family, member: str) -> x509.Certificate:
     signer, own = key(plan.signer or issuer.owner), key(plan.owner)
     builder = (
         x509.CertificateBuilder()
-        .subject_name(name(plan.subject))
+        .subject_name(name(plan.subject, plan.strings))
         .issuer_name(name(plan.issuer_subject or issuer.subject))
         .public_key(own.public_key())
-        .serial_number(plan.serial or 1 + sorted(family).index(member))
+        .serial_number(max(plan.serial, 0) or 1 + sorted(family).index(member))
         .not_valid_before(plan.not_before)
         .not_valid_after(plan.not_after)
     )
@@ -133,19 +150,22 @@ def make(family: Family, member: str) -> x509.Certificate:
         builder = builder.add_extension(x509.ExtendedKeyUsage(plan.extended_usages), critical=False)
     for extension in plan.more:
         builder = builder.add_extension(extension.value, critical=extension.critical)
-    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(own.public_key()), critical=False)
-    builder = builder.add_extension(
-        x509.AuthorityKeyIdentifier.from_issuer_public_key(key(issuer.owner).public_key()), critical=False
-    )
+    own_identifier = x509.SubjectKeyIdentifier.from_public_key(own.public_key())
+    issuer_identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(key(issuer.owner).public_key())
+    builder = builder.add_extension(own_identifier, critical=plan.critical_identifiers)
+    builder = builder.add_extension(issuer_identifier, critical=plan.critical_identifiers)
     if isinstance(signer, ed25519.Ed25519PrivateKey):
         return builder.sign(signer, None)
-    padded = padding.PSS(padding.MGF1(hashes.SHA256()), 32) if plan.signature == "pss" else None
+    padded = _PADDINGS.get(plan.signature)
     weak = plan.signature in ("sha1", "md5")
     algorithm: Any = hashes.SHA256() if weak or padded else _HASHES[plan.signature]
     made = builder.sign(signer, algorithm, rsa_padding=padded)
-    if not weak and plan.version == 3 and not plan.raw_extensions:
+    if not weak and plan.version == 3 and not plan.raw_extensions and plan.serial >= 0:
         return made
-    return x509.load_der_x509_certificate(forged(made, signer, plan))
+    with warnings.catch_warnings():
+        # Of a serial number that is negative.
+        warnings.simplefilter("ignore")
+        return x509.load_der_x509_certificate(forged(made, signer, plan))
 
 
 # From DER
@@ -186,6 +206,8 @@ def forged(
     _, serial, algorithm, issuer, validity, own_subject, public_key, extensions = elements(
         inside(certificate.tbs_certificate_bytes)
     )
+    if plan.serial < 0:
+        serial = tlv(0x02, plan.serial.to_bytes(2, "big", signed=True))
     hash_algorithm: Any = _HASHES[plan.signature]
     family = "rsa" if isinstance(signer, rsa.RSAPrivateKey) else "ec"
     algorithm = _ALGORITHMS.get((family, plan.signature), algorithm)
@@ -239,7 +261,7 @@ class Break:
         own, others = ({*each.touches, *((each.member, name) for name in each.fields)} for each in (self, other))
         if own & others:
             return True
-        hiding = {"version", "raw_extensions"} & {*self.fields, *other.fields}
+        hiding = {"version", "raw_extensions", "serial", "signature"} & {*self.fields, *other.fields}
         end_before_they_begin = {"not_before", "not_after"} <= {*self.fields, *other.fields}
         return self.member == other.member and bool(hiding or end_before_they_begin or (self.cuts and other.cuts))
 
@@ -307,6 +329,20 @@ def _outside(what: str, *names: x509.GeneralName) -> Break:
     )
 
 
+_INFORMATION = (
+    x509.Extension(
+        x509.AuthorityInformationAccess.oid,
+        True,
+        x509.AuthorityInformationAccess(
+            [
+                x509.AccessDescription(
+                    AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier("http://example.com/")
+                )
+            ]
+        ),
+    ),
+)
+_REQUIRING = (x509.Extension(x509.PolicyConstraints.oid, True, x509.PolicyConstraints(0, None)),)
 _CONSTRAINTS = x509.NameConstraints(
     [x509.DNSName("example.com"), x509.IPAddress(ip_network("192.0.2.0/24"))],
     [x509.DNSName("payments.example.com")],
@@ -378,6 +414,13 @@ def client_breaks() -> list[Break]:
         one(
             "uri-readable", "leaf", "an empty label", more=_certified(x509.UniformResourceIdentifier("spiffe://a..b/x"))
         ),
+        one("not-critical", "leaf", "authority information access", more=_INFORMATION),
+        one("serial-number", "leaf", "-200", serial=-200),
+        one("name-encoding", "leaf", "UniversalString", strings=_ASN1Type.UniversalString),
+        one("key-size", "leaf", "768 bits", owner="rsa 768 leaf"),
+        one("certificate-policies", "leaf", "requires one", ("intermediate",), more=_REQUIRING),
+        one("signature-padding", "intermediate", "a long salt", signature="pss with a long salt"),
+        one("serial-number", "intermediate", "-200", serial=-200),
         one("extensions-readable", "leaf", "twice", raw_extensions=(SECOND_CONSTRAINTS,)),
         replace(one("chain-complete", "leaf", "signed by another", signer="other"), cuts=True),
         replace(one("chain-complete", "leaf", "of a stranger", issuer_subject="stranger"), cuts=True),
