@@ -332,8 +332,11 @@ def _chain_problems(
 
 
 def _trust_problems(consumer: str, outputs: Outputs, now: datetime) -> Iterator[Problem]:
-    """Yield the authorities that are as good as not trusted. A generation beside a valid one does no harm."""
-    for authority in outputs.judged_by(consumer):
+    """Yield the authorities that it cannot do without and that are as good as not trusted.
+
+    A generation beside a valid one does no harm, and of clients that the frontend admits only these are refused.
+    """
+    for authority in outputs.relied_on_by(consumer):
         generations = outputs.ca_bundles.get(authority, ())
         if generations and not any(_is_valid(one, now) for one in generations):
             yield Problem(

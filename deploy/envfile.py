@@ -69,9 +69,8 @@ def misread(text: str) -> str | None:
         return "a line break"
     if "'" in text or "\\" in text:
         return "a single quote or a backslash"
-    if not text.isprintable():
-        return "a control character"
-    return None
+    hidden = next((each for each in text if not each.isprintable()), None)
+    return f"the character U+{ord(hidden):04X}, which nobody sees," if hidden else None
 
 
 def _line_after(text: str) -> str:

@@ -185,6 +185,15 @@ class Outputs(_Model):
         named = contents(*self.startups[consumer].environments.values()).values()
         return list(dict.fromkeys(one.authority for one in named if isinstance(one, AuthoritySlot | AuthorityBundle)))
 
+    def relied_on_by(self, consumer: str) -> list[str]:
+        """Return those that each process of a consumer judges by. Whom only one of them admits may be missed."""
+        environments = self.startups[consumer].environments.values()
+        every = [
+            {one.authority for one in contents(each).values() if isinstance(one, AuthoritySlot | AuthorityBundle)}
+            for each in environments
+        ]
+        return sorted(set.intersection(*every))
+
     def trusted_by(self, consumer: str) -> list[x509.Certificate]:
         """Return the generations of these authorities that are trusted."""
         return list(dict.fromkeys(one for name in self.judged_by(consumer) for one in self.ca_bundles.get(name, ())))

@@ -29,7 +29,7 @@ def _folded(value: str | bytes) -> str | bytes:
 _READ_BY_GO: Mapping[str, re.Pattern[str]] = {
     "T61String": re.compile(r".*", re.DOTALL),
     "UTF8String": re.compile(r".*", re.DOTALL),
-    "BMPString": re.compile(r"[^\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]*"),
+    "BMPString": re.compile(r"[^\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff\U00010000-\U0010ffff]*"),
     "IA5String": re.compile(r"[\x00-\x7f]*"),
     "NumericString": re.compile(r"[0-9 ]*"),
     "PrintableString": re.compile(r"[a-zA-Z0-9'()+,\-./ :=?*&]*"),

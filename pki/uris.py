@@ -25,7 +25,7 @@ def uri_fault(uri: str) -> str | None:
     if _CONTROL.search(whole):
         return "has a control character"
     scheme, rest = _split(whole)
-    if rest.startswith(":"):
+    if not scheme and rest.startswith(":"):
         return "has nothing before its first colon"
     path = rest.partition("?")[0]
     if not path.startswith("/"):

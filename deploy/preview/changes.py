@@ -36,10 +36,10 @@ _CERTIFICATE_CHANGES = {
     "certificatePem": "what is in the vault is not what is asked for",
 }
 _TOLD = {
-    "TEMPORAL_ADDRESS": ("the frontend's address", "address"),
-    "TEMPORAL_TLS_SERVER_NAME": ("the name that they ask the server for", "server_name"),
-    "TEMPORAL_NAMESPACE": ("the namespace", "namespace"),
+    "server_name": ("the name that they ask the server for", ("TEMPORAL_TLS_SERVER_NAME",)),
+    "namespace": ("the namespace", ("TEMPORAL_NAMESPACE", "TEMPORAL_DEFAULT_NAMESPACE")),
 }
+"""By a client's setting what it means, and the variables that it is told in."""
 
 
 class Section(StrEnum):
@@ -128,27 +128,29 @@ class _Teller:
         """Documents that the server starts with."""
         settings, known = self._preview.settings, self._preview.outputs
         sign_on = SampleSignOn(worker_variables={}) if settings.sign_on else None
-        for name, before, after in (
-            ("server.yaml", known.server_config, server_config(Deployment.of(settings, sign_on))),
-            ("dynamicconfig.yaml", known.dynamic_config, dynamic_config()),
-        ):
-            if before and before != after:
-                yield f"{code(name)} **changes**: deliver it, and restart the server's two processes."
+        if known.server_config and known.server_config != server_config(Deployment.of(settings, sign_on)):
+            yield "`server.yaml` **changes**: deliver it, and restart the server's two processes."
+        if known.dynamic_config and known.dynamic_config != dynamic_config():
+            yield "`dynamicconfig.yaml` **changes**: deliver it; the server reads it again within a minute."
 
     def clients(self) -> Iterator[str]:
-        """Variables that everybody gets, and those that differ for a worker."""
-        known, frontend = self._preview.outputs, self._preview.settings.frontend
-        for variable, (meaning, setting) in _TOLD.items():
-            before, after = known.cli_env.get(variable), getattr(frontend, setting)
-            if before is not None and before != after:
-                yield f"{meaning}: {code(before)} becomes {code(after)}."
-        for worker, variables in known.worker_envs.items():
-            own = self._preview.settings.clients.get(worker)
-            for variable, setting in (("TEMPORAL_TLS_SERVER_NAME", "server_name"), ("TEMPORAL_NAMESPACE", "namespace")):
-                before, after = variables.get(variable), getattr(own, setting, None)
-                is_told = (before, after) == (known.cli_env.get(variable), getattr(frontend, setting))
-                if own and before is not None and before != after and not is_told:
-                    yield f"worker {code(worker)}: {_TOLD[variable][0]}: {code(before)} becomes {code(after)}."
+        """What the UI, the CLI and workers are told: one line for what becomes of all of them alike."""
+        known, settings = self._preview.outputs, self._preview.settings
+        before, after = known.cli_env.get("TEMPORAL_ADDRESS"), settings.frontend.address
+        if before is not None and before != after:
+            yield f"the frontend's address: {code(before)} becomes {code(after)}."
+        told = {"cli": known.cli_env, "ui": known.ui_env, **known.worker_envs}
+        stay = {name: variables for name, variables in told.items() if variables and name in settings.clients}
+        for setting, (meaning, variables) in _TOLD.items():
+            changed: dict[tuple[str, str], list[str]] = {}
+            for name, own in stay.items():
+                was = next((own[variable] for variable in variables if variable in own), None)
+                becomes = getattr(settings.clients[name], setting)
+                if was is not None and was != becomes:
+                    changed.setdefault((was, becomes), []).append(name)
+            for (was, becomes), names in changed.items():
+                whose = "" if len(names) == len(stay) else f"{codes(names)}: "
+                yield f"{whose}{meaning}: {code(was)} becomes {code(becomes)}."
 
     def _certificate(self, step: Step) -> Iterator[str]:
         what = f"authority {code(step.name)}" if types.is_authority(step) else code(step.name)
@@ -188,7 +190,8 @@ class _Teller:
         """Whether it is issued by the authority that it was issued by, and that one keeps its key."""
         issuer = self._comparison.issuer_after(leaf)
         steps = {step.operation for step in self._preview.steps if types.is_authority(step) and step.name == issuer}
-        return issuer == self._comparison.issuer_before(leaf) and steps <= {"update"}
+        stays = issuer not in self._comparison.made_anew and steps <= {"update"}
+        return issuer == self._comparison.issuer_before(leaf) and stays
 
     def _reasons(self, step: Step) -> Iterator[str]:
         if any(path.startswith("issuer") for path in step.changed):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from deploy.preview import types
-from deploy.preview.document import Issued, Preview
+from deploy.preview.document import Issued, Preview, Step
 from pki import Role, load_certificate
 
 _TRUSTED_FILE = re.compile(r"ca/(?P<authority>.+)-[a-z]+\.pem")
@@ -43,12 +43,16 @@ class Comparison:
             if not generation.awaits_certificate
         }
 
-        self._hosts_before = {found["host"]: found["number"] for found in _HOST.finditer(preview.outputs.server_config)}
+        self._hosts_before = {
+            found["host"].lower(): found["number"] for found in _HOST.finditer(preview.outputs.server_config)
+        }
         told = {"cli": preview.outputs.cli_env, "ui": preview.outputs.ui_env, **preview.outputs.worker_envs}
-        self._asked_for = {leaf: variables.get(_SERVER_NAME, "") for leaf, variables in told.items()}
+        self._hosts_after = {host.lower(): names for host, names in self._settings.host_overrides.items()}
+        self._asked_for = {leaf: variables.get(_SERVER_NAME, "").lower() for leaf, variables in told.items()}
         self.touched = {step.name for step in preview.steps if types.is_authority(step)}
         made = {step.name for step in preview.steps if types.makes_authority_key(step)}
         self.swapped = {name for name, facts in self.authorities_before.items() if self._is_another(name, facts)}
+        self.swapped |= {self.issuer_before(step.name) for step in preview.steps if self._is_swapped(step)} - {""}
         self.made_anew = made & self.authorities_before.keys() | self.swapped
 
     def issuer_before(self, leaf: str) -> str:
@@ -65,8 +69,8 @@ class Comparison:
 
     @property
     def hosts(self) -> list[str]:
-        """The frontend's other names, before and afterwards."""
-        return sorted({*self._hosts_before, *self._settings.host_overrides})
+        """The frontend's other names, before and afterwards, in lower case: case does not count."""
+        return sorted({*self._hosts_before, *self._hosts_after})
 
     def server_name_of(self, leaf: str) -> str:
         """The name that a client which runs asks the server for; "" for the frontend's own."""
@@ -87,7 +91,7 @@ class Comparison:
 
     def trusted_after(self, role: Role, host: str = "") -> set[str]:
         """The same from now on."""
-        of_clients = self._settings.host_overrides.get(host, self._settings.client_authorities)
+        of_clients = self._hosts_after.get(host, self._settings.client_authorities)
         names = of_clients if role is Role.CLIENT else (self._settings.certificates["cluster"].issuer,)
         return {
             generation.certificate_name
@@ -108,6 +112,17 @@ class Comparison:
     def chained_to(self, authority: str) -> list[str]:
         """The leaves in use that an authority issued."""
         return [leaf for leaf in self.leaves_before if self.issuer_before(leaf) == authority]
+
+    def _is_swapped(self, leaf: Step) -> bool:
+        """Whether a leaf's issuer keeps its name and has another key: what is in a vault may be another one there."""
+        if leaf.type != types.CERTIFICATE or self.issuer_before(leaf.name) != self.issuer_after(leaf.name):
+            return False
+        pems = [(state.get("issuer") or {}).get("certificatePem") for state in (leaf.before, leaf.after)]
+        try:
+            before, after = (load_certificate(str(pem)).public_key() for pem in pems)
+        except ValueError:
+            return False  # a preview does not know what is only made by `up`
+        return before != after
 
     def _is_another(self, authority: str, facts: Issued) -> bool:
         """Whether an authority that was brought along is another one from now on, under the name that it had."""

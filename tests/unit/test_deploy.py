@@ -653,9 +653,15 @@ def test_an_authority_that_is_not_valid_is_a_problem_of_whom_it_vouches_for_and_
     assert f"the certificate ui leads to clients-1, which {when}" in ui.what
     assert fix in ui.fix
     stack.raw["caBundles"]["clients"] = [to_pem(authority.certificate)]
-    server = next(problem for problem in stack.problems() if problem.consumer == "server")
-    assert f"of the authority clients it would trust nothing but clients-1, which {when}" in server.what
-    assert fix in server.fix
+    assert "server" not in {problem.consumer for problem in stack.problems()}
+    nodes = Issuer("internode", **validity)
+    stack.raw["certificates"]["internode-1"]["certificatePem"] = to_pem(nodes.certificate)
+    stack.raw["caBundles"]["internode"] = [to_pem(nodes.certificate)]
+    for consumer in ("server", "cli"):
+        whats = [problem.what for problem in stack.problems() if problem.consumer == consumer]
+        assert any(
+            f"of the authority internode it would trust nothing but internode-1, which {when}" in what for what in whats
+        )
 
 
 @pytest.mark.parametrize(("validity", "when", "fix"), EARLY_OR_LATE)

@@ -398,6 +398,7 @@ def test_tcld_s_certificates_lack_what_they_lack() -> None:
         ("leaf", {"owner": "rsa 768 leaf"}, None),
         ("leaf", {"strings": _ASN1Type.UniversalString}, "name-encoding"),
         ("leaf", {"strings": _ASN1Type.BMPString}, None),
+        ("leaf", {"strings": _ASN1Type.BMPString, "subject": "orders \U0001f600"}, "name-encoding"),
         ("leaf", {"strings": _ASN1Type.PrintableString}, None),
         ("root", {"owner": "rsa 768 root"}, "key-size"),
     ],

@@ -23,6 +23,7 @@ PARSED = [
     "spiffe://a:b:1/x",
     "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
     "urn:%zz?%zz",
+    "urn::x",
     "x:",
     "*",
     "a/b:c",
@@ -127,6 +128,13 @@ def test_no_uri_is_taken_that_go_does_not_parse(go: GoVerifier, uri: str) -> Non
 
 def _spelled(scheme: str, user: str, host: str, port: str, rest: str) -> str:
     return f"{scheme}://{user}{host}{port}{rest}"
+
+
+@given(st.sampled_from(["a", "urn"]), st.text("a:b/.%2", max_size=6))
+def test_behind_a_scheme_colons_mean_nothing(go: GoVerifier, scheme: str, rest: str) -> None:
+    """In both directions, for URIs that name no host."""
+    uri = f"{scheme}::{rest}"
+    assert bool(uri_fault(uri)) is refused(go, uri), uri
 
 
 _SPELLED = st.builds(

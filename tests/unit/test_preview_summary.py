@@ -1122,7 +1122,7 @@ def with_partner() -> dict[str, Any]:
         ),
         (
             preview(before=outputs(dynamicConfig="that of before")),
-            "`dynamicconfig.yaml` **changes**: deliver it, and restart the server's two processes.",
+            "`dynamicconfig.yaml` **changes**: deliver it; the server reads it again within a minute.",
         ),
     ],
 )
@@ -1168,6 +1168,7 @@ def admitting_partners(hosts: dict[str, Any], **server: str) -> dict[str, Any]:
 OWN = {"authorities": ["clients", "partners"]}
 APART = {"authorities": ["clients"], "hostOverrides": {"partners.internal": {"authorities": ["partners"]}}}
 CLUSTER = {"cluster": {"dnsNames": ["temporal.internal", "partners.internal"]}}
+OTHER_NAMES = {"dnsNames": ["temporal.internal", "other.internal"]}
 
 
 @pytest.mark.parametrize(
@@ -1187,14 +1188,74 @@ def test_an_authority_that_the_frontend_admits_under_another_name_only(asked_for
     assert (apart in lines(text, "Trust")) == bool(expected)
 
 
-def test_what_a_worker_is_told_is_told() -> None:
-    """One worker asks for another name from now on, and everybody else for the same."""
-    before = outputs(
-        workerEnvs={"default": {"TEMPORAL_TLS_SERVER_NAME": "old.internal", "TEMPORAL_NAMESPACE": "default"}}
+TOLD = {
+    "cliEnv": {"TEMPORAL_ADDRESS": "127.0.0.1:7233", "TEMPORAL_NAMESPACE": "ops"},
+    "uiEnv": {"TEMPORAL_TLS_SERVER_NAME": "temporal.internal", "TEMPORAL_DEFAULT_NAMESPACE": "default"},
+    "workerEnvs": {"default": {"TEMPORAL_TLS_SERVER_NAME": "temporal.internal", "TEMPORAL_NAMESPACE": "default"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("certificates", "expected"),
+    [
+        ({"cli": {"namespace": "ops"}, "default": {}}, []),
+        ({"default": {}}, ["`cli`: the namespace: `ops` becomes `default`."]),
+        (
+            {"cli": {"namespace": "new"}, "ui": {"namespace": "new"}, "default": {"namespace": "new"}},
+            ["`cli`: the namespace: `ops` becomes `new`.", "`ui`, `default`: the namespace: `default` becomes `new`."],
+        ),
+        (
+            {
+                "cli": {"namespace": "ops"},
+                "ui": {"serverName": "other.internal"},
+                "default": {},
+                "cluster": OTHER_NAMES,
+            },
+            ["`ui`: the name that they ask the server for: `temporal.internal` becomes `other.internal`."],
+        ),
+    ],
+)
+def test_clients_are_told_what_their_own_settings_say(certificates: dict[str, Any], expected: list[str]) -> None:
+    """A stack that changes nothing fails every night, or the UI works in another namespace and nobody reads of it."""
+    other_name = (
+        {"hostOverrides": {"other.internal": {"authorities": ["clients"]}}} if "cluster" in certificates else {}
     )
-    told = lines(preview(before=before), "What clients are told")
-    assert told == [
-        "worker `default`: the name that they ask the server for: `old.internal` becomes `temporal.internal`."
+    text = preview(before=outputs(**TOLD), certificates=certificates, frontend=other_name)
+    assert lines(text, "What clients are told") == expected
+    assert summary(text).only_renewals == (not expected)
+
+
+def test_what_becomes_of_all_clients_is_one_line() -> None:
+    """A worker for each of twenty services, and twenty times the same."""
+    told = TOLD | {"cliEnv": {"TEMPORAL_NAMESPACE": "default"}}
+    found = lines(preview(before=outputs(**told), frontend={"namespace": "new"}), "What clients are told")
+    assert found == ["the namespace: `default` becomes `new`."]
+
+
+def test_host_names_are_one_in_whatever_case() -> None:
+    """A stack that changes nothing is called one that shuts its clients out."""
+    host = {"hostOverrides": {"Partners.internal": {"authorities": ["partners"]}}, "authorities": ["clients"]}
+    before = admitting_partners(host, TEMPORAL_TLS_SERVER_NAME="partners.Internal")
+    certificates = {"default": {}, "orders": {"issuer": "partners", "serverName": "partners.Internal"}, **CLUSTER}
+    text = preview(before=before, **PARTNERS | {"certificates": certificates}, frontend=host)
+    assert ids(text) == set()
+    assert lines(text, "Trust") == []
+
+
+def test_another_key_in_the_vault_under_the_name_of_an_issuer_is_another_authority() -> None:
+    """An authority of a vault elsewhere is no resource here: only what it issues shows that it is another one."""
+    before, after = ({"issuer": {"keyId": name, "certificatePem": BROUGHT[name]}} for name in BROUGHT)
+    swapped = step("update", LEAF, "ui", before=before, after=after, changed=("issuer.certificatePem", "issuer.keyId"))
+    renewed = step("update", LEAF, "ui", before=before, after=before, changed=("issuer.chainPem[0]",))
+
+    assert ids(preview(swapped)) == {"replace-authority:clients-1"}
+    assert lines(preview(swapped), "Certificates") == ["`ui` is **issued anew**: by `clients-1` as it is now."]
+    assert "`clients-1` is **replaced** in what is trusted, by one with another key." in lines(
+        preview(swapped), "Trust"
+    )
+    assert ids(preview(renewed)) == set()
+    assert lines(preview(renewed), "Certificates") == [
+        "`ui` gets its authority's renewed certificate, and is not issued anew."
     ]
 
 
