@@ -82,6 +82,7 @@ def test_a_workflow_runs_and_nothing_is_left_running(stack: Stack, site: Site) -
         "making the namespace default",
         "starting ui",
         "waiting for the UI",
+        "ending, once the server has finished what it was asked",
     ]
 
 
