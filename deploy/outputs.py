@@ -42,6 +42,12 @@ def common_name(name: x509.Name) -> str:
     return printable(str(found[-1].value) if found else name.rfc4514_string())
 
 
+def _authorities_in(*environments: Environment) -> list[str]:
+    """Return the names of the authorities whose files environments name."""
+    named = contents(*environments).values()
+    return list(dict.fromkeys(one.authority for one in named if isinstance(one, AuthoritySlot | AuthorityBundle)))
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(
         frozen=True, alias_generator=to_camel, arbitrary_types_allowed=True, hide_input_in_errors=True
@@ -182,17 +188,12 @@ class Outputs(_Model):
 
     def judged_by(self, consumer: str) -> list[str]:
         """Return the names of the authorities by which a consumer is to judge others."""
-        named = contents(*self.startups[consumer].environments.values()).values()
-        return list(dict.fromkeys(one.authority for one in named if isinstance(one, AuthoritySlot | AuthorityBundle)))
+        return _authorities_in(*self.startups[consumer].environments.values())
 
     def relied_on_by(self, consumer: str) -> list[str]:
         """Return those that each process of a consumer judges by. Whom only one of them admits may be missed."""
-        environments = self.startups[consumer].environments.values()
-        every = [
-            {one.authority for one in contents(each).values() if isinstance(one, AuthoritySlot | AuthorityBundle)}
-            for each in environments
-        ]
-        return sorted(set.intersection(*every))
+        each = (set(_authorities_in(environment)) for environment in self.startups[consumer].environments.values())
+        return sorted(set.intersection(*each))
 
     def trusted_by(self, consumer: str) -> list[x509.Certificate]:
         """Return the generations of these authorities that are trusted."""

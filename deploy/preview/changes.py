@@ -139,8 +139,7 @@ class _Teller:
         before, after = known.cli_env.get("TEMPORAL_ADDRESS"), settings.frontend.address
         if before is not None and before != after:
             yield f"the frontend's address: {code(before)} becomes {code(after)}."
-        told = {"cli": known.cli_env, "ui": known.ui_env, **known.worker_envs}
-        stay = {name: variables for name, variables in told.items() if variables and name in settings.clients}
+        stay = {name: own for name, own in known.client_envs.items() if own and name in settings.clients}
         for setting, (meaning, variables) in _TOLD.items():
             changed: dict[tuple[str, str], list[str]] = {}
             for name, own in stay.items():
@@ -189,9 +188,7 @@ class _Teller:
     def _keeps_issuer(self, leaf: str) -> bool:
         """Whether it is issued by the authority that it was issued by, and that one keeps its key."""
         issuer = self._comparison.issuer_after(leaf)
-        steps = {step.operation for step in self._preview.steps if types.is_authority(step) and step.name == issuer}
-        stays = issuer not in self._comparison.made_anew and steps <= {"update"}
-        return issuer == self._comparison.issuer_before(leaf) and stays
+        return issuer == self._comparison.issuer_before(leaf) and issuer not in self._comparison.made_anew
 
     def _reasons(self, step: Step) -> Iterator[str]:
         if any(path.startswith("issuer") for path in step.changed):

@@ -122,8 +122,7 @@ class Admission:
     def _name(self, certificate: x509.Certificate) -> str:
         """Return the name of an authority of this stack, or the subject of somebody else's."""
         subject = certificate.subject.rfc4514_string()
-        known = self._comparison.authorities_before.items()
-        return next((name for name, facts in known if facts.subject == subject), subject)
+        return self._comparison.authority_called(subject) or subject
 
     def _is_renewed(self, authority: str) -> bool:
         if authority in self._after:

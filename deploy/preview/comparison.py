@@ -46,19 +46,23 @@ class Comparison:
         self._hosts_before = {
             found["host"].lower(): found["number"] for found in _HOST.finditer(preview.outputs.server_config)
         }
-        told = {"cli": preview.outputs.cli_env, "ui": preview.outputs.ui_env, **preview.outputs.worker_envs}
         self._hosts_after = {host.lower(): names for host, names in self._settings.host_overrides.items()}
-        self._asked_for = {leaf: variables.get(_SERVER_NAME, "").lower() for leaf, variables in told.items()}
+        self._asked_for = {
+            leaf: variables.get(_SERVER_NAME, "").lower() for leaf, variables in preview.outputs.client_envs.items()
+        }
         self.touched = {step.name for step in preview.steps if types.is_authority(step)}
         made = {step.name for step in preview.steps if types.makes_authority_key(step)}
         self.swapped = {name for name, facts in self.authorities_before.items() if self._is_another(name, facts)}
         self.swapped |= {self.issuer_before(step.name) for step in preview.steps if self._is_swapped(step)} - {""}
         self.made_anew = made & self.authorities_before.keys() | self.swapped
 
+    def authority_called(self, subject: str) -> str:
+        """The authority that has a distinguished name until now, or ""."""
+        return next((name for name, facts in self.authorities_before.items() if facts.subject == subject), "")
+
     def issuer_before(self, leaf: str) -> str:
         """The authority that issued what a leaf has until now, or "" where the outputs do not know it."""
-        subject = self.leaves_before[leaf].issuer if leaf in self.leaves_before else None
-        return next((name for name, facts in self.authorities_before.items() if facts.subject == subject), "")
+        return self.authority_called(self.leaves_before[leaf].issuer) if leaf in self.leaves_before else ""
 
     def issuer_after(self, leaf: str) -> str:
         """The authority that issues a leaf from now on, or "" for a leaf that is no more."""
@@ -119,10 +123,9 @@ class Comparison:
             return False
         pems = [(state.get("issuer") or {}).get("certificatePem") for state in (leaf.before, leaf.after)]
         try:
-            before, after = (load_certificate(str(pem)).public_key() for pem in pems)
+            return _have_other_keys(*map(str, pems))
         except ValueError:
             return False  # a preview does not know what is only made by `up`
-        return before != after
 
     def _is_another(self, authority: str, facts: Issued) -> bool:
         """Whether an authority that was brought along is another one from now on, under the name that it had."""
@@ -132,11 +135,15 @@ class Comparison:
         if generation is None:
             return False
         if generation.certificate_pem and facts.certificate_pem:
-            after, before = (load_certificate(pem) for pem in (generation.certificate_pem, facts.certificate_pem))
-            return after.public_key() != before.public_key()
+            return _have_other_keys(facts.certificate_pem, generation.certificate_pem)
         return bool(generation.vault_certificate and facts.certificate_id) and not _is_of(
             facts.certificate_id or "", generation.vault_certificate or ""
         )
+
+
+def _have_other_keys(before_pem: str, after_pem: str) -> bool:
+    """Whether two certificates are over different keys. Raises ValueError for what is no certificate."""
+    return load_certificate(before_pem).public_key() != load_certificate(after_pem).public_key()
 
 
 def _is_of(one: str, other: str) -> bool:

@@ -114,6 +114,11 @@ class Outputs(_Model):
     worker_envs: dict[str, dict[str, str]] = {}
     sign_on: SignOn | None = None
 
+    @property
+    def client_envs(self) -> dict[str, dict[str, str]]:
+        """What each client is told, by the name of its certificate."""
+        return {"cli": self.cli_env, "ui": self.ui_env, **self.worker_envs}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
